@@ -1,0 +1,181 @@
+"""What the report says: frozen pydantic models, the schema ``femurct.report/1`` (no numpy)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Vector = tuple[float, float, float]
+
+
+class Frozen(BaseModel):
+    """Base of all report parts."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FemurSide(StrEnum):
+    """By the patient, not by the viewer."""
+
+    LEFT = "left"
+    RIGHT = "right"
+
+
+class Severity(StrEnum):
+    """How much a flag matters: ``error`` means a number is missing because of it."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class FlagCode(StrEnum):
+    """Everything a report can warn of."""
+
+    TRUNCATED_PROXIMAL = "TRUNCATED_PROXIMAL"
+    TRUNCATED_DISTAL = "TRUNCATED_DISTAL"
+    TRUNCATED_LATERAL = "TRUNCATED_LATERAL"
+    LOW_CONFIDENCE = "LOW_CONFIDENCE"
+    AXIS_NOT_CONVERGED = "AXIS_NOT_CONVERGED"
+    HEAD_NOT_FOUND = "HEAD_NOT_FOUND"
+    NECK_PLANE_NOT_FOUND = "NECK_PLANE_NOT_FOUND"
+    LESSER_TROCHANTER_NOT_FOUND = "LESSER_TROCHANTER_NOT_FOUND"
+    ENDOSTEAL_NOT_FOUND = "ENDOSTEAL_NOT_FOUND"
+    THICK_SLICES = "THICK_SLICES"
+
+
+class QualityFlag(Frozen):
+    """One doubt, named."""
+
+    code: FlagCode
+    severity: Severity
+    message: str
+
+
+class Compartments(Frozen):
+    """Volumes of one region in cm3: voxels of the delivered masks x voxel volume, nothing else."""
+
+    integral: float = Field(ge=0)
+    cortical: float = Field(ge=0)
+    trabecular: float = Field(ge=0)
+
+
+class RegionalVolumes(Frozen):
+    """Volumes per region in cm3; null where a region cannot be bounded, never 0.
+
+    ``combination`` is neck + trochanter + intertrochanter (paper, Table 2); ``total`` adds
+    the head.
+    """
+
+    head: Compartments | None
+    neck: Compartments | None
+    trochanter: Compartments | None
+    intertrochanter: Compartments | None
+    combination: Compartments | None
+    total: Compartments | None
+
+
+class Plane(Frozen):
+    """A plane in the patient: a point in LPS mm and a unit normal."""
+
+    point_lps_mm: Vector
+    normal_lps: Vector
+
+
+class RegionPlanes(Frozen):
+    """The planes of ``regions/v1`` that bound the regions; null where not found."""
+
+    head_neck: Plane | None = None
+    neck_trochanter: Plane | None = None
+    trochanter_intertrochanter: Plane | None = None
+    distal: Plane | None = None
+
+
+class FemurGeometry(Frozen):
+    """Landmarks and axes of ``regions/v1`` in patient coordinates, for both sides.
+
+    Attributes:
+        head_centre_lps_mm, head_radius_mm: sphere through the superomedial periosteal surface.
+        neck_centre_lps_mm: centroid O of the smallest section of the neck.
+        neck_axis_lps: unit, from the head centre laterally.
+        neck_radius_mm: equivalent radius of the smallest section.
+        shaft_point_lps_mm, shaft_axis_lps: a point on the shaft axis and its unit direction,
+            pointing proximally.
+        shaft_length_used_mm: length of shaft the axis was fitted to.
+        lesser_trochanter_lps_mm: its most prominent point.
+        neck_shaft_angle_deg: angle between the neck axis and the shaft's distal direction.
+        neck_trochanter_rule: which event placed the neck|trochanter plane.
+        lateral_exit_distance_mm: between the lateral exits of the trochanter|intertrochanter plane
+            and of the DXA divider, where both are found.
+        planes: see RegionPlanes.
+    """
+
+    head_centre_lps_mm: Vector | None = None
+    head_radius_mm: float | None = None
+    neck_centre_lps_mm: Vector | None = None
+    neck_axis_lps: Vector | None = None
+    neck_radius_mm: float | None = None
+    shaft_point_lps_mm: Vector | None = None
+    shaft_axis_lps: Vector | None = None
+    shaft_length_used_mm: float | None = None
+    lesser_trochanter_lps_mm: Vector | None = None
+    neck_shaft_angle_deg: float | None = None
+    neck_trochanter_rule: Literal["area", "join"] | None = None
+    lateral_exit_distance_mm: float | None = None
+    planes: RegionPlanes = RegionPlanes()
+
+
+class FemurReport(Frozen):
+    """One femur. ``complete`` is true when all four regions were measured."""
+
+    side: FemurSide
+    complete: bool
+    volumes_cm3: RegionalVolumes
+    periosteal_volume_in_view_cm3: float
+    flags: tuple[QualityFlag, ...] = ()
+    geometry: FemurGeometry = FemurGeometry()
+
+
+class SeriesSummary(Frozen):
+    """The series that was measured; technical identifiers only."""
+
+    series_instance_uid: str
+    spacing_mm: Vector = Field(description="slice, row and column spacing in mm")
+    shape_zyx: tuple[int, int, int]
+    slices_used: int
+    files_set_aside: int
+    patient_position: str
+
+
+class ModelUsed(Frozen):
+    """One network file by content."""
+
+    role: Literal["periosteal", "endosteal"]
+    sha256: str
+    provider: str
+
+
+class Provenance(Frozen):
+    """What made this report, so that it can be made again."""
+
+    femurct_version: str
+    input_sha256: str
+    models: tuple[ModelUsed, ...]
+    stride_z: int
+    regions_definition: str = "regions/v1"
+    versions: dict[str, str] = Field(default_factory=dict)
+
+
+class AnalysisReport(Frozen):
+    """``report.json``. Keys are added, never renamed."""
+
+    schema_: Literal["femurct.report/1"] = Field(default="femurct.report/1", alias="schema")
+    notice: str = "Research use only: not validated for clinical use."
+    series: SeriesSummary
+    femurs: tuple[FemurReport, ...]
+    flags: tuple[QualityFlag, ...] = ()
+    provenance: Provenance
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)

@@ -1,0 +1,179 @@
+"""What carries voxels: frozen, arrays read-only, ``[z, y, x]``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from service.domain.findings import FemurSide
+from service.domain.geometry import Box, SpacingMm, VolumeGeometry
+from service.errors import GeometryError
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+class FemurRegion(IntEnum):
+    """Values of ``regions.nii.gz``; 0 is below the distal plane, in a null region, or outside."""
+
+    HEAD = 1
+    NECK = 2
+    TROCHANTER = 3
+    INTERTROCHANTER = 4
+
+
+def _frozen(array: npt.NDArray[np.generic], geometry: VolumeGeometry, name: str) -> None:
+    if array.shape != geometry.shape_zyx:
+        raise GeometryError(f"{name} has shape {array.shape}, its geometry {geometry.shape_zyx}")
+    array.setflags(write=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """One file of an upload.
+
+    Attributes:
+        position: its place in the archive, from 1; messages name it, never the file name, since
+            names may hold a patient's name.
+        content: its bytes.
+    """
+
+    position: int
+    content: bytes
+
+
+@dataclass(frozen=True)
+class CtSlice:
+    """One frame of the chosen series, geometry read and checked, pixels not yet decoded.
+
+    Attributes:
+        member: the file it lies in.
+        frame: its number in that file from 0 (0 in a single-frame file).
+        sop_instance_uid: SOP Instance UID (0008,0018).
+        position_lps_mm: centre of the first voxel, Image Position (Patient) (0020,0032).
+        rescale_slope, rescale_intercept: stored value to HU (PS3.3 C.11.1.1.2).
+    """
+
+    member: Member
+    frame: int
+    sop_instance_uid: str
+    position_lps_mm: tuple[float, float, float]
+    rescale_slope: float
+    rescale_intercept: float
+
+
+@dataclass(frozen=True, eq=False)
+class CtSeries:
+    """One validated CT series, its slices ordered along row x column.
+
+    Attributes:
+        series_instance_uid, study_instance_uid, frame_of_reference_uid: as in the files.
+        slices: ascending along the normal (row x column).
+        geometry: of the volume they make.
+        patient_position: (0018,5100), such as HFS; empty where absent.
+        set_aside: number of members not used.
+    """
+
+    series_instance_uid: str
+    study_instance_uid: str
+    frame_of_reference_uid: str
+    slices: tuple[CtSlice, ...]
+    geometry: VolumeGeometry
+    patient_position: str
+    set_aside: int
+
+
+@dataclass(frozen=True, eq=False)
+class CtVolume:
+    """HU on a grid: int16, or float32 where rescaling is not whole-numbered."""
+
+    hu: npt.NDArray[np.int16] | npt.NDArray[np.float32]
+    geometry: VolumeGeometry
+
+    def __post_init__(self) -> None:
+        _frozen(self.hu, self.geometry, "hu")
+
+
+@dataclass(frozen=True)
+class FieldOfViewCuts:
+    """Where the bone of a crop reaches the edge of the scan or of the field of view."""
+
+    proximal: bool = False
+    distal: bool = False
+    in_plane: bool = False
+
+
+@dataclass(frozen=True)
+class FemurCrop:
+    """Where one femur lies in a volume whose axes run to S, P, L.
+
+    Attributes:
+        side: left or right, by the patient.
+        box: voxels of the volume that hold the femur in view, with a margin.
+        cuts: where the bone is cut by the edge of the volume.
+    """
+
+    side: FemurSide
+    box: Box
+    cuts: FieldOfViewCuts
+
+
+@dataclass(frozen=True, eq=False)
+class CroppedVolume:
+    """One femur on the networks' grid, a right one flipped in x so that it looks like a left one.
+
+    Attributes:
+        side: left or right, by the patient.
+        hu: float32 ``[z, y, x]``.
+        geometry: of ``hu``; it stays true to the patient, so a right femur's x axis points right.
+    """
+
+    side: FemurSide
+    hu: npt.NDArray[np.float32]
+    geometry: VolumeGeometry
+
+    def __post_init__(self) -> None:
+        _frozen(self.hu, self.geometry, "hu")
+
+
+@dataclass(frozen=True, eq=False)
+class ProbabilityMap:
+    """Foreground probability in 0-1, float32 ``[z, y, x]``."""
+
+    values: npt.NDArray[np.float32]
+    geometry: VolumeGeometry
+
+    def __post_init__(self) -> None:
+        _frozen(self.values, self.geometry, "probabilities")
+
+
+@dataclass(frozen=True, eq=False)
+class FemurMasks:
+    """Both surfaces of one femur as filled masks on voxels of the source.
+
+    Attributes:
+        side: left or right, by the patient.
+        periosteal: bool ``[z, y, x]``, inside the outer bone surface.
+        endosteal: bool, inside the cortex; a subset of ``periosteal``.
+        geometry: of both, true to the patient.
+
+    Raises:
+        GeometryError: if the shapes differ, or an endosteal voxel lies outside the periosteal mask.
+    """
+
+    side: FemurSide
+    periosteal: BoolArray
+    endosteal: BoolArray
+    geometry: VolumeGeometry
+
+    def __post_init__(self) -> None:
+        _frozen(self.periosteal, self.geometry, "periosteal mask")
+        _frozen(self.endosteal, self.geometry, "endosteal mask")
+        if (self.endosteal & ~self.periosteal).any():
+            raise GeometryError("an endosteal voxel lies outside the periosteal mask")
+
+
+CONTRACT_SPACING_MM = SpacingMm(z=1.0, y=0.8, x=0.8)
+"""The networks' grid (paper, section 4: 0.8 x 0.8 x 0.987 mm)."""

@@ -1,0 +1,133 @@
+"""A job and the only ways its state may change (no numpy)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.errors import JobError
+
+
+class JobState(StrEnum):
+    """Where a job stands."""
+
+    ACCEPTED = "accepted"
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the job will not run any more."""
+        return self not in (JobState.ACCEPTED, JobState.QUEUED, JobState.RUNNING)
+
+
+TRANSITIONS: dict[JobState, frozenset[JobState]] = {
+    JobState.ACCEPTED: frozenset({JobState.QUEUED, JobState.FAILED, JobState.CANCELLED}),
+    JobState.QUEUED: frozenset({JobState.RUNNING, JobState.FAILED, JobState.CANCELLED}),
+    # running -> queued: its worker died or was stopped, the reconciler sends the job again
+    JobState.RUNNING: frozenset(
+        {JobState.QUEUED, JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED}
+    ),
+    JobState.SUCCEEDED: frozenset({JobState.EXPIRED}),
+    JobState.FAILED: frozenset({JobState.EXPIRED}),
+    JobState.CANCELLED: frozenset({JobState.EXPIRED}),
+    JobState.EXPIRED: frozenset(),
+}
+"""Every change of state goes through this table."""
+
+
+class Stage(StrEnum):
+    """What a running job is doing; the order is the order of the pipeline."""
+
+    READ = "read"
+    CROP = "crop"
+    PERIOSTEAL = "periosteal"
+    ENDOSTEAL = "endosteal"
+    REGIONS = "regions"
+    WRITE = "write"
+
+
+class Progress(BaseModel):
+    """Units of work done in the whole job (windows of both networks, all femurs)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    done: int = Field(default=0, ge=0)
+    total: int = Field(default=0, ge=0)
+
+
+class JobFailure(BaseModel):
+    """Why a job failed: a stable code and a sentence without patient identifiers."""
+
+    model_config = ConfigDict(frozen=True)
+
+    code: str
+    detail: str
+
+
+class Job(BaseModel):
+    """One job; every change makes a new value.
+
+    Attributes:
+        id: 32 hexadecimal digits, random.
+        state, stage, progress, error: as the API shows them.
+        tries: runs started so far.
+        input_sha256: of the upload.
+        created_at, updated_at: UTC.
+        version: grows by one with each change (compare-and-set).
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str = Field(pattern=r"^[0-9a-f]{32}$")
+    state: JobState = JobState.ACCEPTED
+    stage: Stage | None = None
+    progress: Progress = Progress()
+    error: JobFailure | None = None
+    tries: int = 0
+    input_sha256: str = ""
+    created_at: datetime
+    updated_at: datetime
+    version: int = 0
+
+    def moved_to(self, state: JobState, now: datetime, *, error: JobFailure | None = None) -> Job:
+        """The job in another state.
+
+        Raises:
+            JobError: ``job_state`` when the transition table does not allow it.
+        """
+        if state not in TRANSITIONS[self.state]:
+            raise JobError(
+                f"a job that is {self.state} cannot become {state}; "
+                f"it can become: {', '.join(sorted(TRANSITIONS[self.state])) or 'nothing'}",
+                code="job_state",
+            )
+        started = state is JobState.RUNNING
+        return self.model_copy(
+            update={
+                "state": state,
+                "error": error,
+                "tries": self.tries + int(started),
+                "stage": Stage.READ if started else None,
+                "progress": Progress() if started else self.progress,
+                "updated_at": now,
+                "version": self.version + 1,
+            }
+        )
+
+    def at(self, stage: Stage, progress: Progress, now: datetime) -> Job:
+        """The job further on in its run."""
+        return self.model_copy(
+            update={
+                "stage": stage,
+                "progress": progress,
+                "updated_at": now,
+                "version": self.version + 1,
+            }
+        )

@@ -1,0 +1,89 @@
+"""Every error femurct raises on purpose.
+
+    FemurctError                       code, sentence: found, required, what to do
+    +-- InputError                     the series or the upload cannot be used (exit code 2)
+    |   +-- ArchiveError               not_a_zip, empty_archive, archive_too_large, ...
+    |   +-- SeriesError                no_dicom, no_ct_series, several_series, missing_tag, ...
+    |   +-- AnatomyError               no_proximal_femur
+    +-- GeometryError                  a grid or box that cannot exist
+    +-- ModelError                     an ONNX file that breaks its contract
+    +-- JobError                       job_not_found, job_state, ...
+    |   +-- JobCancelled               cancelled between two windows
+    +-- ServiceError                   the service cannot be reached or refuses (exit code 3)
+
+``code`` is stable and part of the API; ``str(error)`` is the sentence. No message carries a patient
+identifier: members of an upload are named by their position, never by file name.
+"""
+
+from __future__ import annotations
+
+
+class FemurctError(Exception):
+    """Base of the tree.
+
+    Args:
+        detail: one sentence: what was found, what was needed, what to do.
+        code: stable snake_case identifier; the class's own when omitted.
+    """
+
+    code = "internal_error"
+
+    def __init__(self, detail: str, *, code: str | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        if code is not None:
+            self.code = code
+
+
+class InputError(FemurctError):
+    """What was sent cannot be used."""
+
+    code = "unusable_input"
+
+
+class ArchiveError(InputError):
+    """The upload is not an archive within the limits."""
+
+    code = "not_a_zip"
+
+
+class SeriesError(InputError):
+    """The archive holds no CT series that makes a volume."""
+
+    code = "unusable_series"
+
+
+class AnatomyError(InputError):
+    """The CT is readable, and what is to be measured is not in it."""
+
+    code = "no_proximal_femur"
+
+
+class GeometryError(FemurctError):
+    """A grid or a box that cannot exist."""
+
+    code = "invalid_geometry"
+
+
+class ModelError(FemurctError):
+    """A network file that is missing or breaks its contract."""
+
+    code = "model_unusable"
+
+
+class JobError(FemurctError):
+    """A job that does not exist or is not in the state the call needs."""
+
+    code = "job_not_found"
+
+
+class JobCancelled(JobError):
+    """The job was cancelled while it ran."""
+
+    code = "cancelled"
+
+
+class ServiceError(FemurctError):
+    """The service cannot be reached, or refuses."""
+
+    code = "service_unavailable"
