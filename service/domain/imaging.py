@@ -8,8 +8,14 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from service.domain.findings import FemurSide
-from service.domain.geometry import Box, SpacingMm, VolumeGeometry
+from service.domain.findings import (
+    AnalysisReport,
+    FemurGeometry,
+    FemurReport,
+    FemurSide,
+    QualityFlag,
+)
+from service.domain.geometry import AxisOrder, Box, SpacingMm, VolumeGeometry
 from service.errors import GeometryError
 
 BoolArray = npt.NDArray[np.bool_]
@@ -173,6 +179,60 @@ class FemurMasks:
         _frozen(self.endosteal, self.geometry, "endosteal mask")
         if (self.endosteal & ~self.periosteal).any():
             raise GeometryError("an endosteal voxel lies outside the periosteal mask")
+
+
+@dataclass(frozen=True, eq=False)
+class FemurRegions:
+    """One femur divided by ``regions/v1``.
+
+    Attributes:
+        labels: uint8 ``[z, y, x]`` on the masks' grid, values of FemurRegion, 0 elsewhere.
+        geometry: landmarks, axes and planes, in the patient's LPS mm.
+        flags: what could not be found, and why.
+    """
+
+    labels: npt.NDArray[np.uint8]
+    geometry: FemurGeometry
+    flags: tuple[QualityFlag, ...]
+
+    def __post_init__(self) -> None:
+        self.labels.setflags(write=False)
+
+
+@dataclass(frozen=True, eq=False)
+class FemurResult:
+    """All that is known of one femur.
+
+    Attributes:
+        crop: where it lies in the turned volume.
+        hu: the CT in the crop box, ``[z, y, x]``.
+        masks: both surfaces in the crop box.
+        labels: uint8, regions in the crop box.
+        report: the numbers.
+    """
+
+    crop: FemurCrop
+    hu: npt.NDArray[np.int16] | npt.NDArray[np.float32]
+    masks: FemurMasks
+    labels: npt.NDArray[np.uint8]
+    report: FemurReport
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """The outcome for one series.
+
+    Attributes:
+        report: ``report.json``.
+        source_geometry: the CT's own grid, on which masks are delivered.
+        axis_order: how the source was turned before cropping; its ``invert`` leads back.
+        femurs: one per femur found, left first.
+    """
+
+    report: AnalysisReport
+    source_geometry: VolumeGeometry
+    axis_order: AxisOrder
+    femurs: tuple[FemurResult, ...]
 
 
 CONTRACT_SPACING_MM = SpacingMm(z=1.0, y=0.8, x=0.8)
