@@ -104,7 +104,7 @@ class CtVolume:
 
 @dataclass(frozen=True)
 class FieldOfViewCuts:
-    """Where the bone of a crop reaches the edge of the scan or of the field of view."""
+    """Where a femur's periosteal mask reaches the edge of the scan or of the field of view."""
 
     proximal: bool = False
     distal: bool = False
@@ -118,12 +118,10 @@ class FemurCrop:
     Attributes:
         side: left or right, by the patient.
         box: voxels of the volume that hold the femur in view, with a margin.
-        cuts: where the bone is cut by the edge of the volume.
     """
 
     side: FemurSide
     box: Box
-    cuts: FieldOfViewCuts
 
 
 @dataclass(frozen=True, eq=False)

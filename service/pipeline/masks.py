@@ -1,0 +1,108 @@
+"""Probability maps -> periosteal and endosteal masks: Otsu, largest component, holes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+from skimage.filters import threshold_otsu
+
+from service.domain.findings import FemurSide
+from service.domain.geometry import VolumeGeometry
+from service.domain.imaging import BoolArray, CroppedVolume, FieldOfViewCuts, ProbabilityMap
+from service.pipeline.resampling import resample
+
+FOREGROUND_PROBABILITY = 0.5
+"""Where no voxel exceeds it, the network saw nothing (Otsu would split noise in two)."""
+
+CONFIDENT_THRESHOLDS = (0.2, 0.8)
+"""An Otsu threshold outside means that the two classes are not well apart."""
+
+MIN_FEMUR_CM3 = 8.0
+"""Less than a slab of shaft 10 mm long; a smaller find is not a femur."""
+
+
+@dataclass(frozen=True)
+class OtsuThreshold:
+    """The probability that parts the classes.
+
+    Attributes:
+        value: 0-1.
+        is_confident: whether it lies within ``CONFIDENT_THRESHOLDS``.
+    """
+
+    value: float
+    is_confident: bool
+
+
+def find_threshold(probabilities: ProbabilityMap) -> OtsuThreshold | None:
+    """Otsu's threshold of a probability map (Otsu 1979; paper, section 2.3), 256 bins.
+
+    Returns:
+        None where no voxel exceeds ``FOREGROUND_PROBABILITY``.
+    """
+    values = probabilities.values
+    if not values.size or float(values.max()) <= FOREGROUND_PROBABILITY:
+        return None
+    value = float(threshold_otsu(values, nbins=256))
+    low, high = CONFIDENT_THRESHOLDS
+    return OtsuThreshold(value, low <= value <= high)
+
+
+def solid(mask: BoolArray) -> BoolArray:
+    """The largest 26-connected component with its holes filled; all false stays all false."""
+    labels, count = ndimage.label(mask, structure=np.ones((3, 3, 3), dtype=bool))
+    if count == 0:
+        return np.zeros_like(mask)
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    filled: BoolArray = ndimage.binary_fill_holes(labels == int(sizes.argmax()))
+    return filled
+
+
+def inside_only(crop: CroppedVolume, mask: BoolArray, outside_hu: float) -> CroppedVolume:
+    """The CT inside a mask, ``outside_hu`` elsewhere (paper, section 3.2)."""
+    hu = np.where(mask, crop.hu, np.float32(outside_hu)).astype(np.float32)
+    return CroppedVolume(crop.side, hu, crop.geometry)
+
+
+def on_source_grid(
+    probabilities: ProbabilityMap, threshold: OtsuThreshold, side: FemurSide, box: VolumeGeometry
+) -> BoolArray:
+    """The mask on the source's voxels: probabilities are resampled, not masks.
+
+    Args:
+        probabilities: on the networks' grid.
+        threshold: found on that grid.
+        side: a right femur's map runs flipped in x.
+        box: grid of the crop box in the source.
+
+    Returns:
+        bool ``[z, y, x]`` on ``box``, one component without holes.
+    """
+    values, geometry = probabilities.values, probabilities.geometry
+    if side is FemurSide.RIGHT:
+        values, geometry = np.ascontiguousarray(values[:, :, ::-1]), geometry.flip_x()
+    sampled: npt.NDArray[np.float32] = resample(values, geometry, box, outside=0.0)
+    return solid(sampled > threshold.value)
+
+
+def cuts_of(mask: BoolArray, at_edge: tuple[tuple[bool, bool], ...]) -> FieldOfViewCuts:
+    """Where a periosteal mask meets the end of the scan or of the field of view.
+
+    Args:
+        mask: bool ``[z, y, x]`` in a crop box, z growing to superior.
+        at_edge: for z, y, x: whether the box's first and last plane lie on the volume's edge.
+    """
+    (low_z, high_z), *in_plane = at_edge
+    sides = []
+    for axis, edges in enumerate(in_plane, start=1):
+        for index, on_edge in zip((0, -1), edges, strict=True):
+            sides.append(on_edge and bool(np.take(mask, index, axis=axis).any()))
+    return FieldOfViewCuts(
+        proximal=high_z and bool(mask[-1].any()),
+        distal=low_z and bool(mask[0].any()),
+        in_plane=any(sides),
+    )
