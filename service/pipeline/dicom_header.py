@@ -1,0 +1,192 @@
+"""One file's DICOM header, read tag by tag: every value is checked or refused by the tag's name."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import pydicom
+from pydicom.datadict import dictionary_description, tag_for_keyword
+from pydicom.dataset import FileDataset
+from pydicom.tag import Tag
+
+from service.domain.imaging import Member
+from service.errors import SeriesError
+
+HEADER_KEYWORDS = (
+    "ImageType",
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "Modality",
+    "PatientPosition",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "FrameOfReferenceUID",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "NumberOfFrames",
+    "Rows",
+    "Columns",
+    "PixelSpacing",
+    "RescaleIntercept",
+    "RescaleSlope",
+    "RescaleType",
+)
+"""All that choosing and ordering slices needs; nothing else, and no patient's name, is read."""
+
+MAGIC = b"DICM"
+"""After a preamble of 128 bytes (PS3.10, section 7.1)."""
+
+FIRST_GROUPS = (b"\x02\x00", b"\x08\x00")
+"""A file without preamble begins with group 0002 or 0008, little endian."""
+
+SHOWABLE = re.compile(r"[\w\s.+\-\\,\[\]']{0,80}", re.ASCII)
+"""What a message repeats of a value; anything else is only said to be there."""
+
+
+@dataclass(frozen=True, eq=False)
+class Header:
+    """Checked reads from one file.
+
+    Attributes:
+        position: the file's place in the upload, from 1.
+        dataset: as pydicom parsed it.
+    """
+
+    position: int
+    dataset: FileDataset
+
+    def optional_text(self, keyword: str) -> str:
+        """The value as stripped text, values joined by a backslash; empty when absent."""
+        value = self._value(keyword)
+        if value is None:
+            return ""
+        values = value if isinstance(value, list | tuple | pydicom.multival.MultiValue) else [value]
+        return "\\".join(str(part).strip() for part in values)
+
+    def text(self, keyword: str) -> str:
+        """The value as text.
+
+        Raises:
+            SeriesError: ``missing_tag``.
+        """
+        text = self.optional_text(keyword)
+        if not text:
+            raise self.missing(keyword, "a value")
+        return text
+
+    def numbers(self, keyword: str, count: int) -> tuple[float, ...]:
+        """Exactly ``count`` finite numbers.
+
+        Raises:
+            SeriesError: ``missing_tag`` or ``invalid_tag``.
+        """
+        need = f"{count} finite number{'s' if count > 1 else ''}"
+        text = self.optional_text(keyword)
+        if not text:
+            raise self.missing(keyword, need)
+        try:
+            numbers = tuple(float(part) for part in text.split("\\"))
+        except ValueError:
+            raise self.invalid(keyword, need) from None
+        if len(numbers) != count or not all(math.isfinite(number) for number in numbers):
+            raise self.invalid(keyword, need)
+        return numbers
+
+    def count(self, keyword: str) -> int:
+        """A whole number above 0.
+
+        Raises:
+            SeriesError: ``missing_tag`` or ``invalid_tag``.
+        """
+        (number,) = self.numbers(keyword, 1)
+        if number < 1 or not number.is_integer():
+            raise self.invalid(keyword, "a whole number above 0")
+        return int(number)
+
+    def missing(self, keyword: str, need: str) -> SeriesError:
+        """The refusal of a file that lacks a tag."""
+        return SeriesError(
+            f"file {self.position}: tag {name_of(keyword)} is missing or empty; needed: {need}; "
+            "export the series again from the scanner or the archive with this tag",
+            code="missing_tag",
+        )
+
+    def invalid(self, keyword: str, need: str) -> SeriesError:
+        """The refusal of a file with an impossible value."""
+        text = self.optional_text(keyword)
+        found = f'"{text}"' if SHOWABLE.fullmatch(text) else f"{len(text)} characters"
+        return SeriesError(
+            f"file {self.position}: tag {name_of(keyword)} is {found}; needed: {need}; "
+            "export the series again from the scanner or the archive",
+            code="invalid_tag",
+        )
+
+    def _value(self, keyword: str) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                return self.dataset.get(keyword)
+            except Exception as error:  # pydicom raises whatever the bytes provoke
+                raise SeriesError(
+                    f"file {self.position}: tag {name_of(keyword)} cannot be read as its type "
+                    "demands; export the series again from the scanner or the archive",
+                    code="invalid_tag",
+                ) from error
+
+
+def name_of(keyword: str) -> str:
+    """A tag as people look it up, such as ``(0028,1053) Rescale Slope``."""
+    tag = Tag(tag_for_keyword(keyword) or 0)
+    return f"({tag.group:04X},{tag.element:04X}) {dictionary_description(tag)}"
+
+
+def parse_header(member: Member) -> Header | None:
+    """The header of a member, without pixels; None where the member is no DICOM file.
+
+    Raises:
+        SeriesError: ``corrupt_dicom`` for a file that says it is DICOM and cannot be parsed.
+    """
+    has_magic = member.content[128:132] == MAGIC
+    if not has_magic and member.content[:2] not in FIRST_GROUPS:
+        return None
+    try:
+        header = Header(member.position, parse_dataset(member, HEADER_KEYWORDS))
+    except SeriesError:
+        if has_magic:
+            raise
+        return None
+    known = header.optional_text("SOPClassUID") or header.optional_text("Modality")
+    if not known and not has_magic:
+        return None
+    return header
+
+
+def parse_dataset(member: Member, keywords: tuple[str, ...] | None = None) -> FileDataset:
+    """The member as pydicom parses it: only ``keywords`` and no pixels, or all of it.
+
+    Raises:
+        SeriesError: ``corrupt_dicom``.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # quoting values: noise at best, a name at worst
+            dataset = pydicom.dcmread(
+                io.BytesIO(member.content),
+                force=True,
+                stop_before_pixels=keywords is not None,
+                specific_tags=None if keywords is None else list(keywords),
+            )
+    except Exception as error:  # pydicom raises whatever the bytes provoke
+        raise SeriesError(
+            f"file {member.position} is a DICOM file that cannot be parsed "
+            f"({type(error).__name__}); it may be cut off: send it again whole",
+            code="corrupt_dicom",
+        ) from error
+    return dataset
