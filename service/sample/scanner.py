@@ -5,6 +5,7 @@ coarse lattice; the surface of a femur is evaluated exactly at every voxel near 
 heights within a thick slice.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,6 +110,7 @@ def render(
     geometry: VolumeGeometry,
     acquisition: Acquisition,
     rng: np.random.Generator,
+    progress: Callable[[int, int], None] | None = None,
 ) -> RenderedCt:
     """Scan an anatomy on a grid; slices are as thick as they are apart.
 
@@ -117,6 +119,7 @@ def render(
         geometry: any grid, for instance a crop around one femur.
         acquisition: blur and noise; spacing is taken from `geometry`.
         rng: draws the noise.
+        progress: called with (slices done, slices).
     """
     hu = np.empty(geometry.shape_zyx, np.int16)
     masks = [np.zeros(geometry.shape_zyx, np.bool_) for _ in range(4)]
@@ -130,6 +133,8 @@ def render(
         ):
             slab.add_femur(image, femur, periosteal[start:stop], endosteal[start:stop])
         hu[start:stop] = _acquire(image, slab.geometry, acquisition, rng)
+        if progress is not None:
+            progress(stop, count)
     return RenderedCt(
         hu=hu,
         geometry=geometry,
