@@ -1,0 +1,1 @@
+"""The training side: cases, networks, training, export to ONNX; the service never imports it."""

@@ -1,0 +1,210 @@
+"""Training and validation patches, each a pure function of the seed and its number.
+
+No generator's state needs saving: patch 17 of a run is the same whether the run was resumed or not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from model_export.augmentation import (
+    change_appearance,
+    perturb_surface,
+    random_matrix,
+    source_size,
+    warp,
+)
+from model_export.cases import (
+    TRUST_BOTH,
+    TRUST_PERIOSTEAL,
+    CaseError,
+    Kind,
+    TrainingCase,
+    load_case,
+)
+from model_export.config import SizeZyx, TrainingConfig
+
+OUTSIDE_HU = -500.0
+"""Past a case and outside the periosteal mask (``ModelContract.outside_hu``)."""
+
+UPPER_END_VOXELS = 90
+"""Slices of 1 mm below the highest surface voxel that hold head, neck and trochanters."""
+
+CENTRE_JITTER = 0.25
+"""A patch's centre lies within this share of its size from the surface voxel it was drawn for."""
+
+LARGEST_OUTSIDE = 0.2
+"""At most this share of a patch's size lies past one end of its case."""
+
+ENDOSTEAL_REACH_VOXELS = 3
+"""The endosteal loss counts this far outside the periosteal mask."""
+
+VALIDATION_STREAM = 1_000_003
+"""Keeps validation patches apart from training patches of the same number."""
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Patch:
+    """What one training step sees.
+
+    Attributes:
+        hu: float32 ``[1, 1, z, y, x]``, raw HU.
+        target: int64 ``[1, z, y, x]``, 1 inside the role's surface.
+        weight: float32 ``[1, z, y, x]``, 1 where the label is trusted.
+        kind: of the case it was cut from.
+    """
+
+    hu: Tensor
+    target: Tensor
+    weight: Tensor
+    kind: Kind
+
+
+@dataclass(frozen=True, eq=False)
+class _IndexedCase:
+    """What is kept of a case in memory: its file and where its surface lies."""
+
+    path: Path
+    kind: Kind
+    surface: npt.NDArray[np.int16]
+    upper: npt.NDArray[np.int16]
+
+
+class PatchSource:
+    """Random patches of the cases in a folder.
+
+    Args:
+        folder: holds ``*.npz`` of ``TrainingCase.save``.
+        config: patch size, shares, augmentation, role and seed.
+
+    Raises:
+        CaseError: if the folder holds no case.
+    """
+
+    def __init__(self, folder: Path, config: TrainingConfig) -> None:
+        self._config = config
+        cases = [_index(path) for path in sorted(folder.glob("*.npz"))]
+        if not cases:
+            raise CaseError(f"no training case in {folder}; `prepare` writes them")
+        self._real = [case for case in cases if case.kind != "phantom"]
+        self._phantoms = [case for case in cases if case.kind == "phantom"]
+
+    @property
+    def summary(self) -> str:
+        """How many cases of which origin, for the model's metadata."""
+        return f"{len(self._real)} annotated real series and {len(self._phantoms)} phantom femurs"
+
+    def training_patch(self, number: int) -> Patch:
+        """Augmented patch ``number`` of the run."""
+        rng = np.random.default_rng((self._config.seed, number))
+        pool = self._real if rng.random() < self._config.real_share else self._phantoms
+        pool = pool or self._real or self._phantoms
+        case = pool[rng.integers(len(pool))]
+        matrix = random_matrix(self._config.augmentation, rng)
+        return self._patch(case, matrix, rng, augmented=True)
+
+    def validation_patch(self, number: int) -> Patch:
+        """Patch ``number`` as it is, from every case of the folder in turn."""
+        rng = np.random.default_rng((self._config.seed, VALIDATION_STREAM, number))
+        cases = self._real + self._phantoms
+        return self._patch(cases[number % len(cases)], np.eye(3), rng, augmented=False)
+
+    def _patch(
+        self,
+        indexed: _IndexedCase,
+        matrix: npt.NDArray[np.float64],
+        rng: np.random.Generator,
+        *,
+        augmented: bool,
+    ) -> Patch:
+        config = self._config
+        case = load_case(indexed.path)
+        centre = self._centre(indexed, case.hu.shape, rng)
+        block = _block(case, centre, source_size(matrix, config.patch_zyx))
+        hu, periosteal, endosteal, trust = warp(block, matrix, config.patch_zyx)
+        if augmented:
+            hu = change_appearance(hu, config.augmentation, rng)
+        outer = periosteal >= 0.5
+        # Between two trusts the lower one holds.
+        sure = np.floor(trust + 1e-3)
+        if config.role == "periosteal":
+            return _as_patch(hu, outer, sure >= TRUST_PERIOSTEAL, case.kind)
+        seen = perturb_surface(outer, rng) if augmented else outer
+        hu = np.where(seen, hu, np.float32(OUTSIDE_HU))
+        counted = (sure >= TRUST_BOTH) & _dilated(outer | seen)
+        return _as_patch(hu, (endosteal >= 0.5) & outer, counted, case.kind)
+
+    def _centre(
+        self, indexed: _IndexedCase, shape: tuple[int, ...], rng: np.random.Generator
+    ) -> npt.NDArray[np.int64]:
+        config = self._config
+        if rng.random() < config.background_share:
+            centre = rng.uniform(0, shape)
+        else:
+            upper = len(indexed.upper) > 0 and rng.random() < config.upper_share
+            points = indexed.upper if upper else indexed.surface
+            jitter = rng.uniform(-CENTRE_JITTER, CENTRE_JITTER, 3) * config.patch_zyx
+            centre = points[rng.integers(len(points))] + jitter
+        reach = np.array(config.patch_zyx) * (0.5 - LARGEST_OUTSIDE)
+        low = np.minimum(reach, np.array(shape) / 2)
+        return np.asarray(np.clip(centre, low, np.array(shape) - low), dtype=np.int64)
+
+
+def _index(path: Path) -> _IndexedCase:
+    with np.load(path) as arrays:
+        kind: Kind = arrays["kind"].item()
+        surface = arrays["surface"]
+    highest = surface[:, 0].max()
+    upper = surface[surface[:, 0] > highest - UPPER_END_VOXELS]
+    return _IndexedCase(path, kind, surface, upper if kind != "shaft" else upper[:0])
+
+
+def _block(
+    case: TrainingCase, centre: npt.NDArray[np.int64], size: SizeZyx
+) -> npt.NDArray[np.float32]:
+    """float32 ``[4, z, y, x]``: HU, periosteal, endosteal and trust, which is 0 past the case."""
+    block = np.zeros((4, *size), dtype=np.float32)
+    block[0] = OUTSIDE_HU
+    start = centre - np.array(size) // 2
+    into, out_of = [], []
+    for first, length, extent in zip(start, size, case.hu.shape, strict=True):
+        low, high = max(0, first), min(extent, first + length)
+        into.append(slice(low - first, max(low, high) - first))
+        out_of.append(slice(low, max(low, high)))
+    arrays: tuple[npt.NDArray[np.generic], ...] = (
+        case.hu,
+        case.periosteal,
+        case.endosteal,
+        case.trust,
+    )
+    for channel, array in enumerate(arrays):
+        block[channel][tuple(into)] = array[tuple(out_of)]
+    return block
+
+
+def _dilated(mask: BoolArray) -> BoolArray:
+    """The mask grown by a cube of ``ENDOSTEAL_REACH_VOXELS`` each way."""
+    width = 2 * ENDOSTEAL_REACH_VOXELS + 1
+    grown = torch.nn.functional.max_pool3d(
+        torch.from_numpy(mask)[None].float(), width, stride=1, padding=ENDOSTEAL_REACH_VOXELS
+    )
+    return np.asarray(grown[0].numpy() > 0, dtype=np.bool_)
+
+
+def _as_patch(
+    hu: npt.NDArray[np.float32], target: BoolArray, counted: BoolArray, kind: Kind
+) -> Patch:
+    return Patch(
+        hu=torch.from_numpy(np.ascontiguousarray(hu))[None, None],
+        target=torch.from_numpy(target.astype(np.int64))[None],
+        weight=torch.from_numpy(counted.astype(np.float32))[None],
+        kind=kind,
+    )

@@ -1,0 +1,174 @@
+"""A run's network as one ONNX file that explains and proves itself.
+
+The graph takes raw HU and gives the foreground's probability. Batch norm is folded into the
+convolutions, weights are rounded to fp16 and stored so (half the size; they are cast back when the
+session is made), and the file is published only if ONNX Runtime computes what torch does.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from onnx import helper, numpy_helper
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from model_export.checkpoint import Checkpoint, load_checkpoint
+from model_export.config import SizeZyx
+from model_export.vnet import FemurNetwork, VNet
+from service.domain.model_contract import METADATA_KEY, ModelContract
+from service.errors import ModelError
+
+OPSET = 17
+"""Every runtime we use (ONNX Runtime, OpenVINO, TensorRT) reads it."""
+
+TOLERANCE = 1e-4
+"""Largest allowed difference of a probability between torch and ONNX Runtime."""
+
+PARITY_SIZES: tuple[SizeZyx, ...] = ((32, 64, 64), (48, 32, 80))
+"""Two sizes, so that a size baked into the graph shows."""
+
+SMALLEST_STORED_AS_HALF = 256
+"""Elements; smaller initializers (biases) stay float32 and cost nothing."""
+
+
+def publish(run: Path, out: Path) -> float:
+    """Exports the network of a run's checkpoint to ``out``, replacing it in one step.
+
+    Args:
+        run: the run's folder.
+        out: for instance ``service/weights/periosteal.onnx``.
+
+    Returns:
+        The largest difference found between torch and ONNX Runtime.
+
+    Raises:
+        RunError: if the folder holds no checkpoint.
+        ModelError: if the two disagree by more than ``TOLERANCE``; nothing is written.
+    """
+    checkpoint = load_checkpoint(run)
+    network = deployable(checkpoint)
+    partial = out.with_suffix(".partial")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _write(network, contract_of(checkpoint), partial)
+        difference = largest_difference(network, partial)
+        if not difference <= TOLERANCE:
+            raise ModelError(
+                f"torch and ONNX Runtime differ by {difference:.2e}, {TOLERANCE} is allowed; "
+                f"{out} is left as it was"
+            )
+        os.replace(partial, out)
+    finally:
+        partial.unlink(missing_ok=True)
+    return difference
+
+
+def deployable(checkpoint: Checkpoint) -> FemurNetwork:
+    """The checkpoint's network in evaluation, batch norm folded, weights rounded to fp16 values."""
+    vnet = VNet(checkpoint.config().channels)
+    vnet.load_state_dict(checkpoint.network)
+    folded = _fold_norm(copy.deepcopy(vnet).eval())
+    with torch.no_grad():
+        for parameter in folded.parameters():
+            if parameter.numel() >= SMALLEST_STORED_AS_HALF:
+                parameter.copy_(parameter.half().float())
+    return FemurNetwork(folded).eval()
+
+
+def contract_of(checkpoint: Checkpoint) -> ModelContract:
+    """What the exported file promises."""
+    config = checkpoint.config()
+    return ModelContract(
+        role=config.role,
+        configuration_sha256=config.sha256(),
+        git_revision=_git_revision(),
+        trained_on=(
+            f"{checkpoint.cases}; configuration {config.name}, {checkpoint.step} steps. "
+            "Real series: TCIA Soft-tissue-Sarcoma through the IBSI data set (CC BY 3.0), "
+            "our own semi-automatic masks."
+        ),
+    )
+
+
+def largest_difference(network: nn.Module, path: Path) -> float:
+    """Largest absolute difference of probability between torch and ONNX Runtime, fixed inputs."""
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(0)
+    largest = 0.0
+    for size in PARITY_SIZES:
+        hu = rng.uniform(-1000, 2000, (1, 1, *size)).astype(np.float32)
+        (found,) = session.run(None, {"hu": hu})
+        with torch.no_grad():
+            expected: Tensor = network(torch.from_numpy(hu))
+        largest = max(largest, float(np.abs(found - expected.numpy()).max()))
+    return largest
+
+
+def _fold_norm(module: nn.Module) -> nn.Module:
+    """Replaces each (convolution, batch norm, ...) sequence by a convolution that does both."""
+    for child in module.children():
+        if isinstance(child, nn.Sequential) and len(child) > 1:
+            convolution, norm = child[0], child[1]
+            if isinstance(norm, nn.BatchNorm3d):
+                if isinstance(convolution, nn.ConvTranspose3d):
+                    child[0] = fuse_conv_bn_eval(convolution, norm, transpose=True)
+                elif isinstance(convolution, nn.Conv3d):
+                    child[0] = fuse_conv_bn_eval(convolution, norm)
+                child[1] = nn.Identity()
+        _fold_norm(child)
+    return module
+
+
+def _write(network: FemurNetwork, contract: ModelContract, path: Path) -> None:
+    sizes = {2: "z", 3: "y", 4: "x"}
+    torch.onnx.export(
+        network,
+        (torch.zeros(1, 1, 32, 32, 32),),
+        str(path),
+        input_names=[contract.input_name],
+        output_names=[contract.output_name],
+        dynamic_axes={contract.input_name: sizes, contract.output_name: sizes},
+        opset_version=OPSET,
+        dynamo=False,
+    )
+    model = onnx.load(str(path))
+    _store_as_half(model.graph)
+    entry = model.metadata_props.add()
+    entry.key, entry.value = METADATA_KEY, contract.model_dump_json()
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, str(path))
+
+
+def _store_as_half(graph: onnx.GraphProto) -> None:
+    """Stores large float32 initializers as float16, each followed by a cast back to float32."""
+    casts = []
+    for initializer in graph.initializer:
+        values = numpy_helper.to_array(initializer)
+        if values.dtype == np.float32 and values.size >= SMALLEST_STORED_AS_HALF:
+            name = initializer.name
+            half = numpy_helper.from_array(values.astype(np.float16), name + "_half")
+            initializer.CopyFrom(half)
+            casts.append(helper.make_node("Cast", [half.name], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def _git_revision() -> str:
+    """The commit of this code, marked when files differ from it; empty outside a repository."""
+    answer = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],  # noqa: S607
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return answer.stdout.strip() if answer.returncode == 0 else ""
