@@ -5,9 +5,11 @@ Nothing is written to disk and no name of the archive is used as a path.
 
 from __future__ import annotations
 
+import io
 import zipfile
 import zlib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from service.domain.imaging import Member
@@ -16,7 +18,10 @@ from service.errors import ArchiveError
 MIB = 2**20
 
 CHUNK_BYTES = MIB
-"""Unpacked at a time between two looks at the limits."""
+"""Read at a time."""
+
+DIRECTORY_BYTES_PER_MEMBER = 512
+"""Of the zip's directory, at most: 46, a name and extra fields."""
 
 ENCRYPTED_FLAG = 0x1
 """General purpose bit 0 of a zip entry (APPNOTE 4.4.4)."""
@@ -41,10 +46,25 @@ class ArchiveLimits:
     """
 
     archive_bytes: int = 2048 * MIB
-    members: int = 10_000
+    members: int = 20_000
     member_bytes: int = 1024 * MIB
     total_bytes: int = 4096 * MIB
     ratio: float = 500.0
+
+
+class _BoundedFile(io.FileIO):
+    """The upload, from which zipfile cannot read a directory of millions of entries at once."""
+
+    def __init__(self, path: Path, limits: ArchiveLimits) -> None:
+        super().__init__(path)
+        self._limits = limits
+        self._longest = max(CHUNK_BYTES, limits.members * DIRECTORY_BYTES_PER_MEMBER)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As FileIO; refuses a read longer than any directory within the limits."""
+        if size is not None and size > self._longest:
+            raise _too_many_members(self._limits)
+        return super().read(size) or b""
 
 
 def read_members(path: Path, limits: ArchiveLimits) -> tuple[Member, ...]:
@@ -52,7 +72,8 @@ def read_members(path: Path, limits: ArchiveLimits) -> tuple[Member, ...]:
 
     Args:
         path: the stored upload.
-        limits: checked by what is unpacked, not by what the archive claims.
+        limits: checked against what the archive claims, before anything is unpacked; what
+            unpacks to more or less than it claims is refused as ``corrupt_archive``.
 
     Returns:
         Members in the archive's order; ``position`` counts all its files from 1.
@@ -71,7 +92,7 @@ def read_members(path: Path, limits: ArchiveLimits) -> tuple[Member, ...]:
             code="archive_too_large",
         )
     try:
-        with zipfile.ZipFile(path) as archive:
+        with _BoundedFile(path, limits) as stream, zipfile.ZipFile(stream) as archive:
             members = _unpack(archive, limits, size)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
         raise _unreadable(path, size) from error
@@ -90,27 +111,21 @@ def read_members(path: Path, limits: ArchiveLimits) -> tuple[Member, ...]:
 
 
 def _unpack(archive: zipfile.ZipFile, limits: ArchiveLimits, size: int) -> tuple[Member, ...]:
+    """The members, one by one; zipfile never yields more than an entry claims."""
     entries = [entry for entry in archive.infolist() if not entry.is_dir()]
     if len(entries) > limits.members:
-        raise ArchiveError(
-            f"the zip archive holds {len(entries)} files; at most {limits.members} are accepted: "
-            "send one CT series only",
-            code="too_many_members",
-        )
+        raise _too_many_members(limits)
+    for position, entry in enumerate(entries, start=1):
+        _check_entry(entry, position, limits)
+    _check_total(sum(entry.file_size for entry in entries), limits, size)
     members = []
-    total = 0
     for position, entry in enumerate(entries, start=1):
         if entry.filename.startswith(IGNORED_FOLDER):
             continue
-        _check_entry(entry, position, limits)
-        content = _unpack_entry(archive, entry, position, limits.total_bytes - total)
-        total += len(content)
-        if total > limits.ratio * size:
-            raise ArchiveError(
-                f"the zip archive unpacks to more than {limits.ratio:g} times its own size by file "
-                f"{position}; real CT does not: send the DICOM files as exported",
-                code="archive_ratio_too_high",
-            )
+        with archive.open(entry) as stream:
+            content = b"".join(iter(partial(stream.read, CHUNK_BYTES), b""))
+        if len(content) != entry.file_size:
+            raise zipfile.BadZipFile("shorter than claimed")
         members.append(Member(position, content))
     return tuple(members)
 
@@ -135,25 +150,27 @@ def _check_entry(entry: zipfile.ZipInfo, position: int, limits: ArchiveLimits) -
         )
 
 
-def _unpack_entry(
-    archive: zipfile.ZipFile, entry: zipfile.ZipInfo, position: int, room: int
-) -> bytes:
-    """One file's content; zipfile never yields more than the entry claims, and checks its CRC."""
-    chunks = []
-    unpacked = 0
-    with archive.open(entry) as stream:
-        while chunk := stream.read(CHUNK_BYTES):
-            unpacked += len(chunk)
-            if unpacked > room:
-                raise ArchiveError(
-                    f"the zip archive unpacks past the limit at file {position}; send one CT "
-                    "series only",
-                    code="archive_unpacks_too_large",
-                )
-            chunks.append(chunk)
-    if unpacked != entry.file_size:
-        raise zipfile.BadZipFile("shorter than claimed")
-    return b"".join(chunks)
+def _check_total(claimed: int, limits: ArchiveLimits, size: int) -> None:
+    if claimed > limits.total_bytes:
+        raise ArchiveError(
+            f"the zip archive unpacks to {claimed} bytes; at most {limits.total_bytes} are "
+            "accepted: send one CT series only",
+            code="archive_unpacks_too_large",
+        )
+    if claimed > limits.ratio * size:
+        raise ArchiveError(
+            f"the zip archive unpacks to {claimed} bytes, over {limits.ratio:g} times its own "
+            "size, as no CT does: send the DICOM files as exported",
+            code="archive_ratio_too_high",
+        )
+
+
+def _too_many_members(limits: ArchiveLimits) -> ArchiveError:
+    return ArchiveError(
+        f"the zip archive holds more than {limits.members} files or an oversized directory of "
+        "them; fewer are needed: send one CT series only",
+        code="too_many_members",
+    )
 
 
 def _unreadable(path: Path, size: int) -> ArchiveError:

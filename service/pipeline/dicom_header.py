@@ -6,6 +6,7 @@ import io
 import math
 import re
 import warnings
+import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ import pydicom
 from pydicom.datadict import dictionary_description, tag_for_keyword
 from pydicom.dataset import FileDataset
 from pydicom.tag import Tag
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from service.domain.imaging import Member
 from service.errors import SeriesError
@@ -48,6 +50,12 @@ FIRST_GROUPS = (b"\x02\x00", b"\x08\x00")
 
 SHOWABLE = re.compile(r"[\w\s.+\-\\,\[\]']{0,80}", re.ASCII)
 """What a message repeats of a value; anything else is only said to be there."""
+
+MAX_META_BYTES = 4096
+"""Where file meta information, which names the transfer syntax, has ended in any real file."""
+
+MAX_INFLATED_BYTES = 64 * 2**20
+"""Of one file in the deflated transfer syntax: a hundred times a CT slice, and no zip bomb."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,6 +183,7 @@ def parse_dataset(member: Member, keywords: tuple[str, ...] | None = None) -> Fi
         SeriesError: ``corrupt_dicom``.
     """
     try:
+        _check_inflated_size(member.content)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # quoting values: noise at best, a name at worst
             dataset = pydicom.dcmread(
@@ -190,3 +199,18 @@ def parse_dataset(member: Member, keywords: tuple[str, ...] | None = None) -> Fi
             code="corrupt_dicom",
         ) from error
     return dataset
+
+
+def _check_inflated_size(content: bytes) -> None:
+    """Nothing for most files; for a deflated one (PS3.5 A.5), that it inflates to a bounded size.
+
+    Raises:
+        ValueError: if it does not.
+    """
+    meta_end = 144 + int.from_bytes(content[140:144], "little")
+    if DeflatedExplicitVRLittleEndian.encode() not in content[132:MAX_META_BYTES]:
+        return
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    inflater.decompress(content[meta_end:], MAX_INFLATED_BYTES)
+    if not inflater.eof:
+        raise ValueError("deflated data set too large or cut off")

@@ -67,10 +67,11 @@ def read_series(members: Iterable[Member], *, series_instance_uid: str | None = 
     ordered = order_along_normal(_only_stack(headers))
     _require_slices(len(ordered))
     first = ordered[0]
+    frames = {header.frame_of_reference_uid for header in ordered}
     return CtSeries(
         series_instance_uid=chosen,
         study_instance_uid=first.study_instance_uid,
-        frame_of_reference_uid=first.frame_of_reference_uid,
+        frame_of_reference_uid=frames.pop() if len(frames) == 1 else "",
         slices=tuple(header.ct_slice for header in ordered),
         geometry=grid_of(ordered),
         patient_position=first.patient_position,
@@ -157,7 +158,10 @@ def _choose(series: dict[str, list[_Candidate]], wanted: str | None) -> str:
 
 
 def _only_stack(headers: list[SliceHeader]) -> list[SliceHeader]:
-    """The one group of slices that share frame of reference, matrix and orientation."""
+    """The one group of slices that share matrix and orientation.
+
+    The frame of reference is no part of it: some anonymisers give every file its own.
+    """
     stacks: list[list[SliceHeader]] = []
     for header in headers:
         for stack in stacks:
@@ -172,26 +176,25 @@ def _only_stack(headers: list[SliceHeader]) -> list[SliceHeader]:
     if len(usable) > 1:
         sizes = ", ".join(str(len(stack)) for stack in usable)
         raise SeriesError(
-            f"the series holds {len(usable)} stacks ({sizes} slices) that differ in orientation, "
-            "matrix or frame of reference; one is needed: send one stack only",
+            f"the series holds {len(usable)} stacks ({sizes} slices) that differ in orientation "
+            "or matrix; one is needed: send one stack only",
             code="mixed_series",
         )
     return usable[0]
 
 
 def _belongs(header: SliceHeader, other: SliceHeader) -> bool:
-    return (
-        header.frame_of_reference_uid == other.frame_of_reference_uid
-        and header.shape == other.shape
-        and bool(np.abs(header.orientation - other.orientation).max() <= UNIT_TOLERANCE)
+    return bool(
+        header.shape == other.shape
+        and np.abs(header.orientation - other.orientation).max() <= UNIT_TOLERANCE
     )
 
 
 def _require_slices(found: int) -> None:
     if found < MIN_SLICES:
         raise SeriesError(
-            f"the largest CT series has {found} slice{'s' if found > 1 else ''} at different "
-            f"places; at least {MIN_SLICES} are needed to make a volume: send the whole series",
+            f"the largest stack of CT slices has {found}, copies not counted; at least "
+            f"{MIN_SLICES} are needed to make a volume: send the whole series",
             code="too_few_slices",
         )
 

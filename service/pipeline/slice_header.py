@@ -26,8 +26,8 @@ class SliceHeader:
         orientation: float64 ``[6]``, unit cosines of row and column direction, in LPS.
         spacing_mm: between rows, between columns (PS3.3 10.7.1.3).
         shape: rows, columns.
-        frame_of_reference_uid: positions of one such frame can be compared.
-        study_instance_uid, patient_position: as in the file, the latter may be empty.
+        study_instance_uid: as in the file.
+        frame_of_reference_uid, patient_position: as in the file, may be empty.
     """
 
     ct_slice: CtSlice

@@ -94,34 +94,25 @@ def _stored_values(
             f"{shape}; send the file again",
             code="undecodable_pixel_data",
         )
-    unused = 8 * stored.dtype.itemsize - header.count("BitsStored")
-    if unused < 0 or header.numbers("HighBit", 1) != (header.count("BitsStored") - 1,):
-        raise header.invalid("HighBit", "one below Bits Stored, within Bits Allocated")
-    stored = _used_bits(stored, unused)
-    return stored, _padding(header, stored, unused)
+    if header.numbers("HighBit", 1) != (header.count("BitsStored") - 1,):
+        raise header.invalid("HighBit", "one below (0028,0101) Bits Stored")
+    return stored, _padding(header, stored)
 
 
-def _used_bits(values: npt.NDArray[np.integer[Any]], unused: int) -> npt.NDArray[np.integer[Any]]:
-    """The values without the bits above Bits Stored, sign extended (PS3.5 8.1.1)."""
-    return (values << unused) >> unused if unused else values
-
-
-def _padding(
-    header: Header, stored: npt.NDArray[np.integer[Any]], unused: int
-) -> npt.NDArray[np.bool_]:
+def _padding(header: Header, stored: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.bool_]:
     """Where pixels are Pixel Padding Value, or up to its range limit (PS3.3 C.7.5.1.1.2)."""
     if not header.optional_text("PixelPaddingValue"):
         return np.zeros(stored.shape, np.bool_)
-    bounds = [header.numbers("PixelPaddingValue", 1)[0]]
+    bounds = header.numbers("PixelPaddingValue", 1)
     if header.optional_text("PixelPaddingRangeLimit"):
         bounds += header.numbers("PixelPaddingRangeLimit", 1)
-    # a value written with the wrong sign type has the right bits
+    # a value written as the wrong one of US and SS still has the right bits
     bits = 8 * stored.dtype.itemsize
-    as_stored = [
-        int(_used_bits(np.array([int(b) % 2**bits], f"u{bits // 8}").view(stored.dtype), unused)[0])
-        for b in bounds
-    ]
-    return (stored >= min(as_stored)) & (stored <= max(as_stored))
+    low, high = (
+        int(np.array(int(bound) % 2**bits, f"u{bits // 8}").view(stored.dtype))
+        for bound in (bounds[0], bounds[-1])
+    )
+    return (stored >= min(low, high)) & (stored <= max(low, high))
 
 
 def _check_pixel_bytes(header: Header, shape: tuple[int, ...]) -> None:
