@@ -1,0 +1,48 @@
+"""``femurct submit``: one series through a service, from zip to files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+
+from service.client import RemoteJob, ServiceClient
+from service.console import stage_progress, upload_progress
+from service.domain.findings import AnalysisReport
+from service.output_folder import filled_or_absent
+
+
+def submit_and_fetch(
+    client: ServiceClient, series: Path, out: Path, console: Console
+) -> AnalysisReport:
+    """Send a series, follow its job, and fetch every file of the result.
+
+    Whatever ends the wait early, Ctrl-C included, cancels the job: nobody would fetch its result.
+
+    Args:
+        client: of the service.
+        series: a zip.
+        out: filled at the end, or absent.
+        console: where progress is shown.
+
+    Raises:
+        InputError: the series cannot be used.
+        ServiceError: the service cannot be reached, or refuses.
+        FemurctError: the job failed for another reason.
+    """
+    with filled_or_absent(out) as folder:
+        with upload_progress(console, series.stat().st_size) as on_sent:
+            job = client.submit(series, on_sent)
+        console.print(f"job {job.id}")
+        try:
+            with stage_progress(console) as show:
+
+                def show_job(now: RemoteJob) -> None:
+                    if now.stage is not None:
+                        show(now.stage, now.progress.done, now.progress.total)
+
+                job = client.wait(job, show_job)
+        except KeyboardInterrupt:
+            client.cancel(job.id)
+            raise
+        return client.download(job, folder)
