@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
 from enum import StrEnum
 
@@ -71,15 +72,31 @@ class JobFailure(BaseModel):
     detail: str
 
 
+class JobOptions(BaseModel):
+    """What the sender chose.
+
+    Attributes:
+        stride_z: slices between two windows; none is the service's default.
+        series_instance_uid: which series of the upload to measure; none is the only one.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stride_z: int | None = Field(default=None, ge=1)
+    series_instance_uid: str | None = None
+
+
 class Job(BaseModel):
     """One job; every change makes a new value.
 
     Attributes:
         id: 32 hexadecimal digits, random.
         state, stage, progress, error: as the API shows them.
-        tries: runs started so far.
+        options: what the sender chose.
+        tries: runs started so far, less those ended by the worker's own shutdown.
         input_sha256: of the upload.
-        created_at, updated_at: UTC.
+        idempotency_key: the sender's name for this request.
+        created_at, updated_at, started_at: UTC; ``started_at`` is of the last run.
         version: grows by one with each change (compare-and-set).
     """
 
@@ -90,11 +107,20 @@ class Job(BaseModel):
     stage: Stage | None = None
     progress: Progress = Progress()
     error: JobFailure | None = None
-    tries: int = 0
+    options: JobOptions = JobOptions()
+    tries: int = Field(default=0, ge=0)
     input_sha256: str = ""
+    idempotency_key: str | None = None
     created_at: datetime
     updated_at: datetime
+    started_at: datetime | None = None
     version: int = 0
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for two jobs with the same input and options: their results are equal."""
+        text = f"{self.input_sha256} {self.options.model_dump_json()}"
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def moved_to(self, state: JobState, now: datetime, *, error: JobFailure | None = None) -> Job:
         """The job in another state.
@@ -116,10 +142,16 @@ class Job(BaseModel):
                 "tries": self.tries + int(started),
                 "stage": Stage.READ if started else None,
                 "progress": Progress() if started else self.progress,
+                "started_at": now if started else self.started_at,
                 "updated_at": now,
                 "version": self.version + 1,
             }
         )
+
+    def given_back(self, now: datetime) -> Job:
+        """A running job back in the queue because its worker was told to stop: no try is lost."""
+        queued = self.moved_to(JobState.QUEUED, now)
+        return queued.model_copy(update={"tries": self.tries - 1, "progress": Progress()})
 
     def at(self, stage: Stage, progress: Progress, now: datetime) -> Job:
         """The job further on in its run."""
@@ -131,3 +163,7 @@ class Job(BaseModel):
                 "version": self.version + 1,
             }
         )
+
+    def touched(self, now: datetime) -> Job:
+        """The job unchanged, looked at now."""
+        return self.model_copy(update={"updated_at": now, "version": self.version + 1})

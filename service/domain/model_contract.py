@@ -42,3 +42,13 @@ class ModelContract(BaseModel):
     configuration_sha256: str = ""
     git_revision: str = ""
     trained_on: str = ""
+
+
+class ModelFile(BaseModel):
+    """One network file by content, and what it promises."""
+
+    model_config = ConfigDict(frozen=True)
+
+    role: Literal["periosteal", "endosteal"]
+    sha256: str
+    contract: ModelContract

@@ -1,0 +1,77 @@
+"""What a network file says of itself, read without ONNX Runtime.
+
+An ONNX file is a protocol buffer message (onnx.proto); ``metadata_props`` is field 14 of its
+ModelProto, each a message with a key (field 1) and a value (field 2). The rest is skipped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+from service.domain.model_contract import METADATA_KEY, ModelContract, ModelFile
+from service.errors import ModelError
+
+METADATA_PROPS = 14
+_VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
+
+
+def read_models(folder: Path) -> tuple[ModelFile, ...]:
+    """Every network file of a folder that holds a contract, by role.
+
+    Raises:
+        ModelError: a file is missing a contract or breaks it.
+    """
+    files = sorted(folder.glob("*.onnx"))
+    return tuple(sorted((read_model(file) for file in files), key=lambda model: model.role))
+
+
+def read_model(path: Path) -> ModelFile:
+    """Contract and SHA-256 of one network file.
+
+    Raises:
+        ModelError: it holds no contract, or is no ONNX file.
+    """
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        file.seek(0)
+        for number, content in _length_fields(file, wanted=METADATA_PROPS):
+            entry = dict(_length_fields(BytesIO(content), wanted=None))
+            if number == METADATA_PROPS and entry.get(1) == METADATA_KEY.encode():
+                contract = ModelContract.model_validate_json(entry.get(2, b""))
+                return ModelFile(role=contract.role, sha256=sha256, contract=contract)
+    raise ModelError(
+        f"{path.name} holds no femurct contract; export it with `python -m model_export export`"
+    )
+
+
+def _length_fields(file: BinaryIO, *, wanted: int | None) -> Iterator[tuple[int, bytes]]:
+    """Number and content of a message's length-delimited fields; unwanted ones are skipped."""
+    while (tag := _varint(file)) is not None:
+        number, kind = tag >> 3, tag & 7
+        if kind == _LENGTH:
+            length = _varint(file) or 0
+            if wanted is None or number == wanted:
+                yield number, file.read(length)
+            else:
+                file.seek(length, 1)
+        elif kind == _VARINT:
+            _varint(file)
+        elif kind in (_FIXED64, _FIXED32):
+            file.seek(8 if kind == _FIXED64 else 4, 1)
+        else:
+            raise ModelError(f"wire type {kind} in a network file; it is no ONNX file")
+
+
+def _varint(file: BinaryIO) -> int | None:
+    """A base-128 integer, least significant group first; none at the end of the file."""
+    value, shift = 0, 0
+    while byte := file.read(1):
+        value |= (byte[0] & 0x7F) << shift
+        if byte[0] < 0x80:
+            return value
+        shift += 7
+    return None

@@ -1,0 +1,47 @@
+"""What routes are given: the services, built by bootstrap and kept on the app."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from service.domain.model_contract import ModelFile
+from service.domain.ports import JobStore, ObjectStore, TaskQueue
+
+
+@dataclass(frozen=True)
+class ApiLimits:
+    """What is refused.
+
+    Attributes:
+        max_upload_bytes: larger uploads.
+        max_waiting_jobs: uploads while this many jobs are unfinished.
+    """
+
+    max_upload_bytes: int
+    max_waiting_jobs: int
+
+
+@dataclass(frozen=True)
+class ApiServices:
+    """Everything the API works with; ``api_keys`` empty means no authentication."""
+
+    jobs: JobStore
+    objects: ObjectStore
+    queue: TaskQueue
+    models: tuple[ModelFile, ...]
+    limits: ApiLimits
+    api_keys: tuple[str, ...]
+    clock: Callable[[], datetime]
+
+
+def services_of(request: Request) -> ApiServices:
+    """The services of the app that handles the request."""
+    return cast(ApiServices, request.app.state.services)
+
+
+Services = Annotated[ApiServices, Depends(services_of)]

@@ -1,0 +1,133 @@
+"""What the API answers with."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.domain.jobs import Job, JobFailure, JobState, Progress, Stage
+from service.domain.model_contract import ModelFile
+
+
+class JobLinks(BaseModel):
+    """Where to go from a job."""
+
+    model_config = ConfigDict(frozen=True)
+
+    self: str
+    events: str
+    result: str
+    artifacts: str
+
+
+class JobView(BaseModel):
+    """A job as a client sees it.
+
+    ``queue_position`` counts the unfinished jobs before this one, running ones included, and is
+    null once the job runs; ``eta_seconds`` is known while it runs and has got on.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    state: JobState
+    stage: Stage | None
+    progress: Progress
+    error: JobFailure | None
+    links: JobLinks
+    created_at: datetime
+    updated_at: datetime
+    tries: int
+    queue_position: int | None = None
+    eta_seconds: float | None = None
+
+    @property
+    def etag(self) -> str:
+        """Changes with everything the view shows but the estimate, which changes with time."""
+        text = self.model_dump_json(exclude={"eta_seconds"})
+        return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
+
+
+class JobList(BaseModel):
+    """The newest jobs, newest first."""
+
+    jobs: tuple[JobView, ...]
+
+
+class ArtifactLink(BaseModel):
+    """One file of a result."""
+
+    name: str
+    size_bytes: int
+    href: str
+
+
+class ArtifactList(BaseModel):
+    """All files of a result."""
+
+    artifacts: tuple[ArtifactLink, ...]
+
+
+class ModelList(BaseModel):
+    """The networks the service runs."""
+
+    models: tuple[ModelFile, ...]
+
+
+class Health(BaseModel):
+    """Whether a part of the service works."""
+
+    status: str = Field(examples=["ok"])
+    checks: tuple[HealthCheck, ...] = ()
+
+
+class HealthCheck(BaseModel):
+    """One thing that must work."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+def job_links(job_id: str) -> JobLinks:
+    """Links of a job; relative to the host, so they hold behind a proxy."""
+    base = f"/v1/jobs/{job_id}"
+    return JobLinks(
+        self=base, events=f"{base}/events", result=f"{base}/result", artifacts=f"{base}/artifacts"
+    )
+
+
+def job_view(job: Job, now: datetime, unfinished: tuple[Job, ...] = ()) -> JobView:
+    """A job as a client sees it.
+
+    Args:
+        job: the job.
+        now: UTC, for the estimate.
+        unfinished: jobs that wait or run, oldest first, for the position in the queue.
+    """
+    position = None
+    if job.state in (JobState.ACCEPTED, JobState.QUEUED):
+        position = sum(1 for other in unfinished if other.created_at < job.created_at)
+    return JobView(
+        id=job.id,
+        state=job.state,
+        stage=job.stage,
+        progress=job.progress,
+        error=job.error,
+        links=job_links(job.id),
+        created_at=job.created_at,
+        updated_at=job.updated_at,
+        tries=job.tries,
+        queue_position=position,
+        eta_seconds=_eta_seconds(job, now),
+    )
+
+
+def _eta_seconds(job: Job, now: datetime) -> float | None:
+    done, total = job.progress.done, job.progress.total
+    if job.state is not JobState.RUNNING or job.started_at is None or not 0 < done <= total:
+        return None
+    elapsed = (now - job.started_at).total_seconds()
+    return round(max(elapsed, 0.0) * (total - done) / done, 1)

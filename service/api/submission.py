@@ -1,0 +1,134 @@
+"""A received upload becomes a job, or turns out to be one already."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import secrets
+
+from service.api.dependencies import ApiServices
+from service.domain.job_recovery import find_job
+from service.domain.jobs import Job, JobOptions, JobState
+from service.domain.ports import Upload
+from service.errors import JobError, ServiceError
+
+logger = logging.getLogger(__name__)
+
+
+def check_capacity(services: ApiServices) -> None:
+    """Refuse before the body is read what could not be worked on.
+
+    Raises:
+        ServiceError: ``job_store_unavailable``, ``too_many_jobs``.
+    """
+    waiting = len(services.jobs.unfinished())
+    if waiting >= services.limits.max_waiting_jobs:
+        raise ServiceError(
+            f"{waiting} jobs wait already; send again when some are done", code="too_many_jobs"
+        )
+
+
+def submit(
+    upload: Upload, options: JobOptions, key: str | None, services: ApiServices
+) -> tuple[Job, bool]:
+    """Accept an upload.
+
+    Args:
+        upload: complete.
+        options: what the sender chose.
+        key: the sender's Idempotency-Key.
+        services: the API's.
+
+    Returns:
+        The job, and whether it is new: the same key leads to the same job, and the same input
+        with the same options to the job that has it in work or done.
+
+    Raises:
+        ServiceError: ``idempotency_key_reused``, ``storage_full``, ``job_store_unavailable``.
+    """
+    now = services.clock()
+    job = Job(
+        id=secrets.token_hex(16),
+        input_sha256=upload.sha256,
+        options=options,
+        idempotency_key=key,
+        created_at=now,
+        updated_at=now,
+    )
+    if key is not None:
+        earlier = _claimed(f"key:{hashlib.sha256(key.encode()).hexdigest()}", job, services)
+        if earlier is not None and earlier.fingerprint != job.fingerprint:
+            raise ServiceError(
+                "this Idempotency-Key came before with another upload or other options; "
+                "use a new key for a new request",
+                code="idempotency_key_reused",
+            )
+        if earlier is not None:
+            return earlier, False
+    same = _claimed(f"input:{job.fingerprint}", job, services)
+    if same is not None and same.state not in _WITHOUT_RESULT:
+        return same, False
+    if same is not None:
+        services.jobs.claim(f"input:{job.fingerprint}", job.id, instead_of=same.id)
+    upload.accept(job)
+    return _queued(job, services), True
+
+
+_WITHOUT_RESULT = (JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED)
+"""Such a job is no answer to the same upload sent again."""
+
+
+def _claimed(name: str, job: Job, services: ApiServices) -> Job | None:
+    """The job that holds a name; none when the new one does now."""
+    holder = services.jobs.claim(name, job.id)
+    if holder == job.id:
+        return None
+    try:
+        return find_job(holder, services.jobs, services.objects)
+    except JobError:  # deleted, or never accepted
+        services.jobs.claim(name, job.id, instead_of=holder)
+        return None
+
+
+def _queued(job: Job, services: ApiServices) -> Job:
+    """Hand an accepted job to the workers; it is durable, so what fails here is not lost."""
+    try:
+        services.jobs.add(job)
+        queued = services.jobs.change(
+            job.id, lambda found: found.moved_to(JobState.QUEUED, services.clock())
+        )
+        services.queue.send(job.id)
+    except (ServiceError, JobError) as error:
+        logger.warning("accepted, not queued yet: %s", error.code, extra={"job_id": job.id})
+        return job
+    logger.info("accepted", extra={"job_id": job.id})
+    return queued
+
+
+def cancel_or_delete(job_id: str, services: ApiServices) -> Job | None:
+    """Cancel an unfinished job, or remove a finished one with all its files.
+
+    Returns:
+        The cancelled job; none when it was removed.
+
+    Raises:
+        JobError: ``job_not_found``.
+    """
+    job = find_job(job_id, services.jobs, services.objects)
+    if not job.state.is_final:
+        try:
+            cancelled = services.jobs.change(
+                job_id, lambda found: found.moved_to(JobState.CANCELLED, services.clock())
+            )
+        except JobError as error:
+            if error.code != "job_state":
+                raise
+        else:
+            services.objects.record_end(cancelled)
+            services.objects.drop_upload(job_id)
+            logger.info("cancelled", extra={"job_id": job_id})
+            return cancelled
+    services.objects.delete(job_id)
+    services.jobs.delete(job_id)
+    logger.info("deleted", extra={"job_id": job_id})
+    return None

@@ -1,0 +1,92 @@
+"""The Celery worker: one spawned pool process that runs one job at a time."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+import billiard
+from celery import Celery, signals
+
+from service.adapters.task_queue import broker_url, configure_broker
+from service.errors import ServiceError
+from service.worker.reconciler import Reconciler
+from service.worker.services import WorkerRecipe
+
+HARD_LIMIT_MARGIN_S = 60.0
+"""A run that ignores its deadline is killed this much later."""
+
+POOL_START_TIMEOUT_S = 120.0
+"""A spawned pool process imports its modules first, slowly on a busy machine."""
+
+
+def create_celery_app(recipe: WorkerRecipe) -> Celery:
+    """The worker's Celery app.
+
+    Raises:
+        ServiceError: ``no_broker`` when the settings name no Redis.
+    """
+    settings = recipe.settings
+    if settings.redis_url is None:
+        raise ServiceError(
+            "a worker needs a broker; set REDIS_URL, or run `femurct up`", code="no_broker"
+        )
+    app = Celery("femurct", broker=broker_url(settings.redis_url), include=["service.worker.tasks"])
+    configure_broker(app, job_deadline_s=settings.job_deadline_s)
+    app.conf.update(
+        femurct_recipe=recipe,
+        worker_pool="prefork",
+        worker_pool_start_method="spawn",
+        worker_concurrency=1,
+        worker_prefetch_multiplier=1,
+        worker_proc_alive_timeout=POOL_START_TIMEOUT_S,
+        worker_send_task_events=False,
+        worker_enable_remote_control=False,
+        task_acks_late=True,
+        task_reject_on_worker_lost=False,
+        task_time_limit=settings.job_deadline_s + HARD_LIMIT_MARGIN_S,
+        task_track_started=False,
+    )
+    return app
+
+
+def run_worker(recipe: WorkerRecipe) -> int:
+    """Run a worker until it is told to stop (SIGTERM, SIGINT); needs the main thread.
+
+    Returns:
+        The exit code.
+    """
+    app = create_celery_app(recipe)
+    settings = recipe.settings
+    reconciler = Reconciler(
+        recipe.build(settings),
+        interval_s=settings.reconcile_interval_s,
+        retention_s=settings.retention_s,
+    )
+    ended = threading.Event()
+    thread = threading.Thread(
+        target=reconciler.run_until, args=(ended,), name="reconciler", daemon=True
+    )
+    signals.worker_shutting_down.connect(_stop_pool)
+    thread.start()
+    try:
+        worker = app.Worker(
+            hostname=f"femurct-{os.getpid()}@%h",
+            loglevel=settings.log_level,
+            without_gossip=True,
+            without_mingle=True,
+        )
+        worker.start()
+        return int(worker.exitcode or 0)
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _stop_pool(**_: Any) -> None:
+    """Tell the pool process to give its job back, so that the warm shutdown takes seconds."""
+    from service.worker.tasks import STOP_SIGNAL
+
+    for process in billiard.active_children():
+        os.kill(process.pid, STOP_SIGNAL)
