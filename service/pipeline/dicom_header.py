@@ -70,6 +70,12 @@ class Header:
     position: int
     dataset: FileDataset
 
+    @property
+    def sop_class_uid(self) -> str:
+        """What kind of object the file holds; empty where it does not say."""
+        in_meta = self.dataset.file_meta.get("MediaStorageSOPClassUID", "")
+        return self.optional_text("SOPClassUID") or str(in_meta)
+
     def optional_text(self, keyword: str) -> str:
         """The value as stripped text, values joined by a backslash; empty when absent."""
         value = self._value(keyword)
@@ -170,10 +176,11 @@ def parse_header(member: Member) -> Header | None:
         if has_magic:
             raise
         return None
-    known = header.optional_text("SOPClassUID") or header.optional_text("Modality")
-    if not known and not has_magic:
-        return None
-    return header
+    if header.sop_class_uid or header.optional_text("Modality"):
+        return header
+    if has_magic:
+        raise _corrupt(member, "neither SOP class nor modality")
+    return None
 
 
 def parse_dataset(member: Member, keywords: tuple[str, ...] | None = None) -> FileDataset:
@@ -193,12 +200,16 @@ def parse_dataset(member: Member, keywords: tuple[str, ...] | None = None) -> Fi
                 specific_tags=None if keywords is None else list(keywords),
             )
     except Exception as error:  # pydicom raises whatever the bytes provoke
-        raise SeriesError(
-            f"file {member.position} is a DICOM file that cannot be parsed "
-            f"({type(error).__name__}); it may be cut off: send it again whole",
-            code="corrupt_dicom",
-        ) from error
+        raise _corrupt(member, type(error).__name__) from error
     return dataset
+
+
+def _corrupt(member: Member, reason: str) -> SeriesError:
+    return SeriesError(
+        f"file {member.position} is a DICOM file that cannot be parsed ({reason}); it may be cut "
+        "off: send it again whole",
+        code="corrupt_dicom",
+    )
 
 
 def _check_inflated_size(content: bytes) -> None:

@@ -118,9 +118,7 @@ def _ct_series_of(members: Iterable[Member]) -> tuple[int, dict[str, list[_Candi
 
 
 def _kind_of(header: Header) -> _Kind:
-    sop_class = header.optional_text("SOPClassUID") or str(
-        header.dataset.file_meta.get("MediaStorageSOPClassUID", "")
-    )
+    sop_class = header.sop_class_uid
     image_type = header.optional_text("ImageType").upper().split("\\")
     is_ct = sop_class == CTImageStorage or (
         not sop_class and header.optional_text("Modality") == "CT"

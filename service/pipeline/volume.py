@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import FileDataset
-from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from service.domain.imaging import CtSeries, CtSlice, CtVolume
 from service.errors import SeriesError
@@ -17,6 +23,14 @@ from service.pipeline.dicom_header import Header, parse_dataset
 
 AIR_HU = -1024
 """Written where the scanner marks a pixel as padding: air, as outside the reconstructed circle."""
+
+NATIVE_SYNTAXES = (
+    ImplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    DeflatedExplicitVRLittleEndian,
+)
+"""Pixels lie bare in the data set, so their number of bytes is known beforehand (PS3.5 A.1-A.5)."""
 
 HuArray = npt.NDArray[np.int16] | npt.NDArray[np.float32]
 
@@ -122,7 +136,7 @@ def _check_pixel_bytes(header: Header, shape: tuple[int, ...]) -> None:
     syntax = _transfer_syntax(dataset)
     dataset.file_meta.TransferSyntaxUID = syntax
     needed = 1
-    if not syntax.is_private and not syntax.is_compressed:
+    if syntax in NATIVE_SYNTAXES:
         needed = shape[0] * shape[1] * header.count("BitsAllocated") // 8
     if found < needed:
         raise SeriesError(
