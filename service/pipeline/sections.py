@@ -1,0 +1,92 @@
+"""Plane sections of a femur."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from service.domain.geometry import FloatArray
+from service.pipeline.distance_field import DistanceField
+
+STEP_MM = 1.0
+"""Distance between the samples of a section."""
+
+SNAP_MM = 6.0
+"""How far from the bone an axis point may lie and still belong to the nearest piece."""
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """The piece of bone that a plane shows around an axis point.
+
+    Attributes:
+        area_mm2: 0 where there is no bone near the axis point.
+        centroid_mm: ``(3,)`` in the left frame; the axis point itself when empty.
+        complete: whether the whole piece lies in the scan; false when empty.
+    """
+
+    area_mm2: float
+    centroid_mm: FloatArray
+    complete: bool
+
+
+def unit(vector: FloatArray) -> FloatArray:
+    """The vector at length 1; the zero vector stays as it is."""
+    length = float(np.linalg.norm(vector))
+    return vector / length if length > 0 else vector
+
+
+def perpendicular_axes(normal: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Two unit vectors that make a right-handed frame with a unit normal."""
+    helper = np.eye(3)[int(np.argmin(np.abs(normal)))]
+    u = unit(np.cross(normal, helper))
+    return u, np.cross(normal, u)
+
+
+def section(
+    field: DistanceField, point_mm: FloatArray, normal: FloatArray, half_width_mm: float
+) -> Section:
+    """The component of the section through ``point_mm`` that contains that point.
+
+    Args:
+        field: of the periosteal surface.
+        point_mm: ``(3,)``, the axis point, in the left frame.
+        normal: ``(3,)``, unit.
+        half_width_mm: half the side of the square that is looked at.
+    """
+    count = int(np.ceil(half_width_mm / STEP_MM))
+    offsets = np.arange(-count, count + 1, dtype=np.float64) * STEP_MM
+    u, v = perpendicular_axes(normal)
+    distance, seen = field.sample_plane(point_mm, u, v, offsets)
+    pieces, _ = ndimage.label(distance > 0)
+    number = _nearest_piece(pieces, count)
+    if number == 0:
+        return Section(0.0, point_mm, complete=False)
+    piece = pieces == number
+    # pixels on the rim count by the share that lies inside
+    chosen = ndimage.binary_dilation(piece) & (piece | (pieces == 0)) & seen
+    share = np.where(chosen, np.clip(distance / STEP_MM + 0.5, 0.0, 1.0), 0.0)
+    total = float(share.sum())
+    if total <= 0:
+        return Section(0.0, point_mm, complete=False)
+    along_u = float(share.sum(axis=1) @ offsets) / total
+    along_v = float(share.sum(axis=0) @ offsets) / total
+    centroid = point_mm + along_u * u + along_v * v
+    return Section(total * STEP_MM**2, centroid, complete=not bool((piece & ~seen).any()))
+
+
+def _nearest_piece(pieces: npt.NDArray[np.int32], centre: int) -> int:
+    """Label of the piece at the middle, or of the nearest within SNAP_MM; 0 if there is none."""
+    if pieces[centre, centre]:
+        return int(pieces[centre, centre])
+    reach = int(SNAP_MM / STEP_MM)
+    near = pieces[centre - reach : centre + reach + 1, centre - reach : centre + reach + 1]
+    found = np.argwhere(near > 0)
+    if found.size == 0:
+        return 0
+    squared = ((found - reach) ** 2).sum(axis=1)
+    best = found[int(np.argmin(squared))]
+    return int(near[best[0], best[1]])
