@@ -7,10 +7,10 @@ import numpy as np
 from service.domain.findings import FemurSide
 from service.sample.body import BodyAnatomy
 from service.sample.distance_fields import unit
-from service.sample.femur import (
+from service.sample.femur import FemurAnatomy
+from service.sample.femur_parameters import (
     MEAN_HEAD_RADIUS_MM,
     CortexShape,
-    FemurAnatomy,
     FemurPose,
     FemurShape,
     Ripple,

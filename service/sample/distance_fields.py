@@ -99,14 +99,14 @@ def ellipsoid(points: Points, centre: Vector, semi_axes_mm: Vector) -> FloatArra
 
 
 def elliptic_rod(
-    across: FloatArray, up: FloatArray, radius_mm: FloatArray, flattening: float
+    across: FloatArray, up: FloatArray, radius_mm: FloatArray, flattening: FloatArray
 ) -> FloatArray:
     """Return about the distance to a rod of elliptic section of equivalent radius `radius_mm`.
 
     `across` and `up` are coordinates in the section; `up` is stretched by 1 + flattening, `across`
     shrunk by it.
     """
-    stretch = np.float32(1 + flattening)
+    stretch = 1 + flattening
     u, v = up / stretch, across * stretch
     level = np.sqrt(u**2 + v**2)
     slope = np.sqrt((u / stretch) ** 2 + (v * stretch) ** 2)

@@ -25,60 +25,16 @@ from service.sample.distance_fields import (
     sphere,
     unit,
 )
-
-MEAN_HEAD_RADIUS_MM = 22.8
-"""Head radius of the mean femur to which all other lengths are given."""
+from service.sample.femur_parameters import (
+    MEAN_HEAD_RADIUS_MM,
+    CortexShape,
+    FemurPose,
+    FemurShape,
+    Ripple,
+)
 
 SHAFT_TOP_MM = 12.0
 """Where the shaft rod ends, inside the intertrochanteric mass."""
-
-
-@dataclass(frozen=True)
-class FemurShape:
-    """Lengths in mm of this femur (already scaled), angles in degrees."""
-
-    head_radius_mm: float
-    neck_shaft_angle_deg: float
-    anteversion_deg: float
-    offset_mm: float
-    head_height_mm: float
-    neck_radius_mm: float
-    neck_flattening: float
-    shaft_radius_mm: float
-    shaft_flattening: float
-    bow_radius_mm: float
-    greater_tip_below_head_mm: float
-    lesser_reach_mm: float
-
-
-@dataclass(frozen=True)
-class FemurPose:
-    """Where the head is (LPS mm) and how the femur is turned about it (degrees)."""
-
-    side: FemurSide
-    head_centre_lps_mm: Vector
-    flexion_deg: float
-    abduction_deg: float
-    external_rotation_deg: float
-
-
-@dataclass(frozen=True)
-class CortexShape:
-    """Thickness of the cortex in mm where it is typical."""
-
-    shaft_mm: float
-    calcar_mm: float
-    head_mm: float
-    trochanter_mm: float
-
-
-@dataclass(frozen=True)
-class Ripple:
-    """One sine wave that roughens the surface: amplitude mm, wave vector rad/mm, phase rad."""
-
-    amplitude_mm: float
-    wave: Vector
-    phase: float
 
 
 def _turn(angle_deg: float, axis: int) -> npt.NDArray[np.float64]:
@@ -153,7 +109,7 @@ class FemurAnatomy:
         pose = self.pose
         # Flexion lifts the knee to anterior, abduction moves it lateral, both for the left femur.
         to_patient = (
-            _turn(pose.flexion_deg, 0)
+            _turn(-pose.flexion_deg, 0)
             @ _turn(-pose.abduction_deg, 1)
             @ _turn(pose.external_rotation_deg, 2)
         )
@@ -197,7 +153,7 @@ class FemurAnatomy:
             points, (-5 * s, 5 * s, 7 * s), 10.5 * s, (-lesser, lesser, 0.0), 5.2 * s
         )
         body = smooth_union(body, lesser_cone, 5 * s)
-        body = smooth_union(body, self._neck(points), 9 * s)
+        body = smooth_union(body, self._neck(points), 16 * s)
         bone = smooth_union(body, self._head(points), 5 * s)
         return bone + self._roughness(points)
 
@@ -208,9 +164,8 @@ class FemurAnatomy:
         back = points.y + below**2 / np.float32(2 * shape.bow_radius_mm)
         flare = smooth_step(points.z, -45 * self.scale, 5 * self.scale)
         radius = np.float32(shape.shaft_radius_mm) + np.float32(1.2 * self.scale) * flare
-        rod = elliptic_rod(
-            points.x, back.astype(np.float32), radius.astype(np.float32), shape.shaft_flattening
-        )
+        flattening = np.full_like(radius, shape.shaft_flattening)
+        rod = elliptic_rod(points.x, back.astype(np.float32), radius.astype(np.float32), flattening)
         ridge = np.hypot(points.x - 2, back - np.float32(shape.shaft_radius_mm - 1.5)) - 3
         rod = smooth_union(rod, ridge.astype(np.float32), 5)
         return np.asarray(
@@ -248,14 +203,18 @@ class FemurAnatomy:
     def _neck(self, points: Points) -> FloatArray:
         along, across, up = self.neck_section(points)
         length = self.neck_length_mm
-        waist = length - 1.3 * self.shape.head_radius_mm
-        lateral = np.clip((waist - along) / np.float32(length), 0, 1)
-        medial = np.clip((along - waist) / np.float32(length), 0, 1)
-        radius = np.float32(self.shape.neck_radius_mm) * (1 + 1.3 * lateral**2 + 0.8 * medial**2)
-        rod = elliptic_rod(across, up, radius.astype(np.float32), self.shape.neck_flattening)
-        return np.asarray(
-            np.maximum(rod, np.maximum(along - np.float32(length), -along)), np.float32
-        )
+        waist = length - 1.15 * self.shape.head_radius_mm
+        lateral = (waist - along) / np.float32(length)
+        medial = np.clip(-lateral, 0, 1)
+        # Towards its base the neck widens, in height much more than in depth, and mostly below.
+        # Further in it narrows again, so that it ends inside the intertrochanteric mass.
+        flare = smooth_step(lateral, 0, 0.38) * smooth_step(along, -0.05 * length, 0.45 * length)
+        radius = np.float32(self.shape.neck_radius_mm) * (1 + 0.38 * flare + 0.8 * medial**2)
+        flattening = np.float32(self.shape.neck_flattening) + np.float32(0.28) * flare
+        lowered = up + np.float32(3.5 * self.scale) * flare
+        rod = elliptic_rod(across, lowered, radius.astype(np.float32), flattening)
+        rounded = smooth_cut(rod, along, 16 * self.scale)
+        return np.asarray(np.maximum(rounded, along - np.float32(length)), np.float32)
 
     def _head(self, points: Points) -> FloatArray:
         radius = self.head_radius_mm
@@ -285,8 +244,6 @@ class FemurAnatomy:
         along, _, up = self.neck_section(points)
         radius = np.maximum(np.hypot(points.x, points.y), 1).astype(np.float32)
         shaft = smooth_step(-points.z, -22 * s, 38 * s)
-        lesser = (-13 * s, 13 * s, 2 * s)
-        shaft *= 1 - np.float32(0.75) * bump(points.minus(lesser).length(), 8 * s)
         # Thickest medially, a little less laterally, thinnest in front and behind.
         medial = -points.x / radius
         wall = np.float32(self.cortex.shaft_mm) * (
@@ -298,6 +255,9 @@ class FemurAnatomy:
         )
         inferior = smooth_step(-up, 2 * s, 15 * s) * smooth_step(-points.x, -2 * s, 10 * s)
         calcar = inferior * (1 - smooth_step(along, 20 * s, self.neck_length_mm - 6 * s))
-        thickness = thin + shaft * (wall - thin)
         extra = np.float32(self.cortex.calcar_mm - self.cortex.trochanter_mm)
-        return np.asarray(np.maximum(thickness, thin + calcar * extra), np.float32)
+        thick = np.maximum(shaft * (wall - thin), calcar * extra)
+        # The lesser trochanter is a thin shell of trabecular bone.
+        reach = 0.7 * self.shape.lesser_reach_mm
+        tip = points.minus((-reach, reach, 1 * s)).length()
+        return np.asarray(thin + thick * (1 - np.float32(0.8) * bump(tip, 8 * s)), np.float32)

@@ -36,7 +36,7 @@ SURFACE_MARGIN_MM = 2.5
 """Voxels up to here outside a femur are evaluated exactly."""
 
 AIR_HU = -1000.0
-TABLE_HU = -300.0
+TABLE_HU = -120.0
 JOINT_HU = 80.0
 SKIN_MM = 1.8
 CAPSULE_MM = 5.0
