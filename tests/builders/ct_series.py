@@ -22,7 +22,7 @@ from service.domain.imaging import Member
 
 ROOT = "1.2.826.0.1.3680043.8.498."
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
-PATIENT = "Doe^Jane"
+PATIENT, PATIENT_ID = "Doe^Jane", "4711"
 UNCOMPRESSED = (
     ImplicitVRLittleEndian,
     ExplicitVRLittleEndian,
@@ -73,7 +73,7 @@ def _build_slice(spec: CtSeriesSpec, number: int, position: tuple[float, ...]) -
     ds.StudyInstanceUID = ROOT + "9"
     ds.SeriesInstanceUID = spec.series_uid
     ds.FrameOfReferenceUID = ROOT + "8"
-    ds.PatientName, ds.PatientID = PATIENT, "4711"
+    ds.PatientName, ds.PatientID = PATIENT, PATIENT_ID
     ds.Modality = "CT"
     ds.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
     ds.PatientPosition = spec.patient_position
