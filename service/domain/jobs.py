@@ -135,13 +135,16 @@ class Job(BaseModel):
                 code="job_state",
             )
         started = state is JobState.RUNNING
+        progress = Progress() if started else self.progress
+        if state is JobState.SUCCEEDED:
+            progress = Progress(done=progress.total, total=progress.total)
         return self.model_copy(
             update={
                 "state": state,
                 "error": error,
                 "tries": self.tries + int(started),
                 "stage": Stage.READ if started else None,
-                "progress": Progress() if started else self.progress,
+                "progress": progress,
                 "started_at": now if started else self.started_at,
                 "updated_at": now,
                 "version": self.version + 1,

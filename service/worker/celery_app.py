@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 from typing import Any
 
@@ -72,8 +73,9 @@ def run_worker(recipe: WorkerRecipe) -> int:
     thread.start()
     try:
         worker = app.Worker(
-            hostname=f"femurct-{os.getpid()}@%h",
+            hostname=f"femurct-{os.getpid()}@{socket.gethostname()}",
             loglevel=settings.log_level,
+            quiet=True,
             without_gossip=True,
             without_mingle=True,
         )
