@@ -89,6 +89,16 @@ class CurvePoint:
     dice_phantom: float | None = None
 
 
+def trim_curve(run: Path, step: int) -> None:
+    """Drops rows of ``run/curve.csv`` beyond ``step``, which a killed run may have left."""
+    path = run / CURVE_NAME
+    if not path.exists():
+        return
+    heading, *rows = path.read_text().splitlines(keepends=True)
+    kept = [row for row in rows if int(row.split(",", 1)[0]) <= step]
+    path.write_text("".join((heading, *kept)))
+
+
 def append_curve(run: Path, points: list[CurvePoint]) -> None:
     """Appends rows to ``run/curve.csv``, with the heading if it is new."""
     path = run / CURVE_NAME

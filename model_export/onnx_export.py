@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import os
 import subprocess
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -91,7 +92,8 @@ def contract_of(checkpoint: Checkpoint) -> ModelContract:
         configuration_sha256=config.sha256(),
         git_revision=_git_revision(),
         trained_on=(
-            f"{checkpoint.cases}; configuration {config.name}, {checkpoint.step} steps. "
+            f"{checkpoint.cases}; configuration {config.name}, {checkpoint.step} steps"
+            f"{'' if checkpoint.finished else ' of an unfinished run'}. "
             "Real series: TCIA Soft-tissue-Sarcoma through the IBSI data set (CC BY 3.0), "
             "our own semi-automatic masks."
         ),
@@ -129,16 +131,19 @@ def _fold_norm(module: nn.Module) -> nn.Module:
 
 def _write(network: FemurNetwork, contract: ModelContract, path: Path) -> None:
     sizes = {2: "z", 3: "y", 4: "x"}
-    torch.onnx.export(
-        network,
-        (torch.zeros(1, 1, 32, 32, 32),),
-        str(path),
-        input_names=[contract.input_name],
-        output_names=[contract.output_name],
-        dynamic_axes={contract.input_name: sizes, contract.output_name: sizes},
-        opset_version=OPSET,
-        dynamo=False,
-    )
+    with warnings.catch_warnings():
+        # The tracing exporter is deprecated, but its graph is the small one: one node per layer.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.onnx.export(
+            network,
+            (torch.zeros(1, 1, 32, 32, 32),),
+            str(path),
+            input_names=[contract.input_name],
+            output_names=[contract.output_name],
+            dynamic_axes={contract.input_name: sizes, contract.output_name: sizes},
+            opset_version=OPSET,
+            dynamo=False,
+        )
     model = onnx.load(str(path))
     _store_as_half(model.graph)
     entry = model.metadata_props.add()

@@ -19,6 +19,7 @@ from model_export.checkpoint import (
     RunError,
     append_curve,
     load_checkpoint,
+    trim_curve,
 )
 from model_export.config import TrainingConfig
 from model_export.dataset import Patch, PatchSource
@@ -127,7 +128,9 @@ class Trainer:
         self.save()
 
     def save(self) -> None:
-        """Writes the checkpoint, then the curve up to it."""
+        """Writes the curve, then the checkpoint: killed in between, the curve is trimmed."""
+        append_curve(self.plan.run, self._unwritten)
+        self._unwritten.clear()
         share = self.plan.budget.share_used(self.step, self.seconds)
         if share >= 1 and not self.norm_frozen:
             self._estimate_norm()
@@ -141,8 +144,6 @@ class Trainer:
             finished=share >= 1,
             cases=self.source.summary,
         ).save(self.plan.run)
-        append_curve(self.plan.run, self._unwritten)
-        self._unwritten.clear()
 
     def _advance(self, patch: Patch, started: float) -> CurvePoint:
         share = self.plan.budget.share_used(self.step, self.seconds)
@@ -209,6 +210,7 @@ class Trainer:
         run = self.plan.run
         run.mkdir(parents=True, exist_ok=True)
         if not (run / CHECKPOINT_NAME).exists():
+            trim_curve(run, 0)
             if self.plan.initial is not None:
                 self.network.load_state_dict(load_checkpoint(self.plan.initial).network)
             return
@@ -219,3 +221,4 @@ class Trainer:
         self.optimizer.load_state_dict(checkpoint.optimizer)
         self.step, self.seconds = checkpoint.step, checkpoint.seconds
         self.norm_frozen = checkpoint.norm_frozen
+        trim_curve(run, self.step)

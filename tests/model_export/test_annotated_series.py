@@ -1,0 +1,32 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model_export.annotated_series import VALIDATION_SERIES, annotated_series
+from model_export.cases import to_training_case
+
+DATA = Path(os.environ.get("FEMURCT_DATA", "../shared/data"))
+
+pytestmark = [
+    pytest.mark.data,
+    pytest.mark.skipif(
+        not (DATA / "annotations").is_dir(),
+        reason=f"no reference data at {DATA}; set FEMURCT_DATA",
+    ),
+]
+
+
+def test_masks_of_a_series_lie_on_its_bone():
+    source = next(iter(annotated_series(DATA)))
+    assert source.name == "STS_001"
+    case = to_training_case(source)
+    cortex = (case.periosteal == 1) & (case.endosteal == 0) & (case.trust == 2)
+    assert np.median(case.hu[cortex]) > 700
+    # README-2: 198.8 cm3 within the outer surface in view, on a grid of 3.27 mm slices
+    assert case.periosteal.sum() * 0.64 / 1000 == pytest.approx(198.8, rel=0.03)
+
+
+def test_the_validation_series_is_the_one_that_may_not_be_trained_on():
+    assert VALIDATION_SERIES == ("STS_020",)

@@ -1,0 +1,83 @@
+import numpy as np
+from scipy import ndimage
+
+from model_export.augmentation import (
+    change_appearance,
+    perturb_surface,
+    random_matrix,
+    source_size,
+    warp,
+)
+from model_export.config import AugmentationConfig, cpu
+
+NOTHING = AugmentationConfig(noise_hu=0, offset_hu=0, gain=0, contrast=0, scale=0)
+
+
+def _ramp(shape: tuple[int, int, int], axis: int) -> np.ndarray:
+    """Distance in voxels from the grid's centre along an axis, as one channel."""
+    index = np.indices(shape)[axis] - (shape[axis] - 1) / 2
+    return index[None].astype(np.float32)
+
+
+def test_without_scaling_and_rotation_a_patch_is_the_middle_of_its_block():
+    matrix = random_matrix(NOTHING, np.random.default_rng(0))
+    size = source_size(matrix, (8, 8, 8))
+    assert size == (10, 10, 10)
+    for axis in range(3):
+        expected = _ramp(size, axis)[:, 1:-1, 1:-1, 1:-1]
+        assert np.allclose(warp(_ramp(size, axis), matrix, (8, 8, 8)), expected, atol=1e-5)
+
+
+def test_half_a_voxel_per_voxel_is_magnification_by_two():
+    matrix = np.diag([0.5, 1.0, 1.0])
+    block = _ramp(source_size(matrix, (8, 6, 10)), 0)
+    assert np.allclose(warp(block, matrix, (8, 6, 10)), 0.5 * _ramp((8, 6, 10), 0), atol=1e-5)
+
+
+def test_the_matrix_takes_offsets_in_array_order():
+    # a row step moves one slice, a slice step one row back
+    matrix = np.array([[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    size = source_size(matrix, (6, 6, 6))
+    assert np.allclose(warp(_ramp(size, 0), matrix, (6, 6, 6)), _ramp((6, 6, 6), 1), atol=1e-5)
+    assert np.allclose(warp(_ramp(size, 1), matrix, (6, 6, 6)), -_ramp((6, 6, 6), 0), atol=1e-5)
+
+
+def test_every_drawn_matrix_scales_within_its_range():
+    config = cpu("periosteal").augmentation
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        size = 1 / np.cbrt(np.linalg.det(random_matrix(config, rng)))
+        assert 0.85 <= size <= 1.15
+
+
+def test_the_appearance_of_a_patch_depends_on_its_generator_alone():
+    hu = np.random.default_rng(1).normal(100, 300, (12, 12, 12)).astype(np.float32)
+    config = cpu("periosteal").augmentation
+    first = change_appearance(hu, config, np.random.default_rng(5))
+    again = change_appearance(hu, config, np.random.default_rng(5))
+    other = change_appearance(hu, config, np.random.default_rng(6))
+    assert first.dtype == np.float32
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_with_every_range_zero_the_appearance_stays():
+    hu = np.random.default_rng(1).normal(100, 300, (6, 6, 6)).astype(np.float32)
+    for seed in range(10):
+        changed = change_appearance(hu, NOTHING, np.random.default_rng(seed))
+        assert np.allclose(changed, hu, atol=1e-3)
+
+
+def test_a_perturbed_surface_moves_by_up_to_about_a_voxel():
+    mask = np.zeros((32, 32, 32), dtype=bool)
+    mask[8:24, 8:24, 8:24] = True
+    inner = ndimage.binary_erosion(mask, iterations=2)
+    outer = ndimage.binary_dilation(mask, iterations=2)
+    changed = 0
+    for seed in range(10):
+        moved = perturb_surface(mask, np.random.default_rng(seed))
+        flat = (slice(None), slice(12, 20), slice(12, 20))  # away from the cube's edges
+        assert (moved[flat] <= outer[flat]).all()
+        assert (moved[flat] >= inner[flat]).all()
+        changed += int((moved != mask).sum())
+    assert changed > 0

@@ -1,0 +1,104 @@
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model_export.cases import (
+    CaseError,
+    SourceCase,
+    TrainingCase,
+    load_case,
+    resample,
+    resample_mask,
+    to_training_case,
+)
+from service.domain.geometry import SpacingMm
+
+
+def test_resampling_keeps_the_first_voxel_and_ends_at_the_last():
+    # 5 slices of 2 mm span 8 mm: 9 of 1 mm; 5 rows of 1.6 mm: 9 of 0.8 mm
+    values = np.arange(5.0)[:, None, None] * np.ones((1, 5, 5))
+    resampled = resample(values, SpacingMm(2.0, 1.6, 0.8), order=1)
+    assert resampled.shape == (9, 9, 5)
+    assert np.allclose(resampled[:, 0, 0], np.arange(9) / 2)
+
+
+def test_a_sloping_surface_does_not_become_a_staircase():
+    # the edge moves by 4 columns from one 4 mm slice to the next: by one per mm in between
+    mask = np.zeros((3, 3, 20), dtype=bool)
+    for z, columns in enumerate((4, 8, 12)):
+        mask[z, :, :columns] = True
+    widths = resample_mask(mask, SpacingMm(4.0, 0.8, 0.8))[:, 1].sum(axis=-1)
+    assert (np.abs(widths - np.arange(4, 13)) <= 1).all()
+
+
+def _source(right: bool) -> SourceCase:
+    periosteal, endosteal = np.zeros((2, 6, 8, 10), dtype=bool)
+    periosteal[:, 2:7, 1:6] = True
+    endosteal[:, 3:6, 2:5] = True
+    return SourceCase(
+        name="box",
+        kind="shaft",
+        right=right,
+        spacing_mm=SpacingMm(1.0, 0.8, 0.8),
+        hu=np.where(periosteal, 1000, 0).astype(np.float32),
+        periosteal=periosteal,
+        endosteal=endosteal,
+        trust=np.full((6, 8, 10), 2, dtype=np.uint8),
+    )
+
+
+def test_a_case_already_on_the_grid_keeps_its_voxels():
+    source = _source(right=False)
+    case = to_training_case(source)
+    assert np.array_equal(case.periosteal, source.periosteal)
+    assert np.array_equal(case.endosteal, source.endosteal)
+    assert np.array_equal(case.hu, source.hu)
+
+
+def test_a_right_femur_is_flipped_in_x_with_its_masks():
+    case = to_training_case(_source(right=True))
+    assert np.array_equal(case.periosteal, _source(right=False).periosteal[:, :, ::-1])
+    assert (case.hu[case.periosteal == 1] == 1000).all()
+
+
+def test_surface_points_lie_in_the_mask_next_to_its_outside():
+    case = to_training_case(_source(right=False))
+    columns = set(map(tuple, case.surface[:, 1:].tolist()))
+    # the outline of rows 2-6 and columns 1-5; the tube's open ends are no surface
+    assert columns == {
+        (y, x) for y in range(2, 7) for x in range(1, 6) if y in (2, 6) or x in (1, 5)
+    }
+
+
+def test_a_saved_case_reads_back_the_same(tmp_path: Path, make_case: Callable[..., TrainingCase]):
+    case = make_case("one", "phantom")
+    read = load_case(case.save(tmp_path / "new"))
+    assert (read.name, read.kind) == ("one", "phantom")
+    for name in ("hu", "periosteal", "endosteal", "trust", "surface"):
+        assert np.array_equal(getattr(read, name), getattr(case, name))
+    assert [p.name for p in (tmp_path / "new").iterdir()] == ["one.npz"]
+
+
+def test_masks_on_another_grid_are_refused_with_the_case_s_name(
+    make_case: Callable[..., TrainingCase],
+):
+    case = make_case("wrong")
+    with pytest.raises(CaseError, match=r"case wrong: .*different grids"):
+        replace(case, endosteal=case.endosteal[1:])
+
+
+def test_an_empty_mask_is_refused(make_case: Callable[..., TrainingCase]):
+    case = make_case("hollow")
+    with pytest.raises(CaseError, match="case hollow: the periosteal mask is empty"):
+        replace(case, periosteal=np.zeros_like(case.periosteal), endosteal=case.endosteal * 0)
+
+
+def test_an_endosteal_mask_outside_the_periosteal_one_is_refused(
+    make_case: Callable[..., TrainingCase],
+):
+    case = make_case("inside_out")
+    with pytest.raises(CaseError, match="case inside_out: the endosteal mask leaves"):
+        replace(case, endosteal=np.ones_like(case.endosteal))

@@ -1,0 +1,31 @@
+from pathlib import Path
+
+import pytest
+
+from model_export import __main__ as command
+
+
+def _run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr("sys.argv", ["model_export", *arguments])
+    try:
+        return command.main()
+    except SystemExit as end:
+        return int(end.code or 0)
+
+
+def test_every_subcommand_explains_itself(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    assert _run(monkeypatch, "--help") == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in ("prepare", "train", "export"))
+
+
+def test_an_error_of_ours_is_one_line_and_exit_code_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+):
+    arguments = ("export", "--run", str(tmp_path), "--out", str(tmp_path / "x.onnx"))
+    assert _run(monkeypatch, *arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: unusable_run: no checkpoint at ")
+    assert error.count("\n") == 1
