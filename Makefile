@@ -61,7 +61,8 @@ bench: $(INSTALLED) ## Accuracy on unseen phantoms, time per stage, memory
 
 .PHONY: openapi
 openapi: $(INSTALLED) ## Write openapi.yaml from the code
-	$(BIN)/python -m service.api.openapi
+	$(BIN)/python -m service.api.openapi > openapi.yaml.new
+	mv openapi.yaml.new openapi.yaml
 
 # torch is kept out of the lock, since its builds differ per machine; uv is a tool of this target only.
 .PHONY: lock

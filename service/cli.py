@@ -15,7 +15,7 @@ import traceback
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -31,8 +31,9 @@ EXIT_FAILED = 1
 EXIT_UNUSABLE = 2
 EXIT_SERVICE = 3
 EXIT_USAGE = 64
-CLICK_USAGE = 2
-"""What the parser exits with on wrong usage; 2 means something else here."""
+PARSER_USAGE = 2
+PARSER_INTERRUPTED = 130
+"""What the parser exits with on wrong usage and on Ctrl-C; 2 means something else here."""
 
 DEBUG_VARIABLE = "FEMURCT_DEBUG"
 
@@ -55,6 +56,12 @@ SeriesZip = Annotated[
 OutFolder = Annotated[
     Path,
     typer.Option("--out", help="Folder for the results; must be empty or not exist yet."),
+]
+Stride = Annotated[
+    int | None, typer.Option(min=1, help="Slices between windows; 1 is the paper's.")
+]
+SeriesUid = Annotated[
+    str | None, typer.Option("--series", help="Series Instance UID, where the zip has several.")
 ]
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", help="Folder for jobs and the embedded broker's data.")
@@ -94,12 +101,8 @@ def worker() -> None:
 def run(
     series: SeriesZip,
     out: OutFolder,
-    stride: Annotated[
-        int | None, typer.Option(min=1, help="Slices between windows; 1 is the paper's.")
-    ] = None,
-    series_uid: Annotated[
-        str | None, typer.Option("--series", help="Series Instance UID, where the zip has several.")
-    ] = None,
+    stride: Stride = None,
+    series_uid: SeriesUid = None,
 ) -> None:
     """Analyse a series in this process, without a service."""
     from service import bootstrap
@@ -130,14 +133,18 @@ def submit(
     api_key: Annotated[
         str | None, typer.Option(envvar="FEMURCT_API_KEY", help="Key, where it asks for one.")
     ] = None,
+    stride: Stride = None,
+    series_uid: SeriesUid = None,
 ) -> None:
     """Analyse a series through a service, and fetch the same files as 'run' leaves."""
     from service.client import ServiceClient
+    from service.domain.jobs import JobOptions
     from service.submission import submit_and_fetch
 
     _check_unused(out)
+    options = JobOptions(stride_z=stride, series_instance_uid=series_uid)
     with ServiceClient(url, api_key) as client:
-        report = submit_and_fetch(client, series, out, _console())
+        report = submit_and_fetch(client, series, options, out, _console())
     _show(report, out)
 
 
@@ -203,12 +210,13 @@ def main() -> None:
     try:
         app()
     except SystemExit as ending:
-        sys.exit(EXIT_USAGE if ending.code == CLICK_USAGE else ending.code)
-    except (Exception, KeyboardInterrupt) as error:
+        if ending.code == PARSER_INTERRUPTED:
+            _fail(KeyboardInterrupt())
+        sys.exit(EXIT_USAGE if ending.code == PARSER_USAGE else ending.code)
+    except Exception as error:
         if _is_debugging(os.environ):
             traceback.print_exc()
-        print(_line(error), file=sys.stderr)
-        sys.exit(exit_code(error))
+        _fail(error)
 
 
 def exit_code(error: BaseException) -> int:
@@ -218,6 +226,11 @@ def exit_code(error: BaseException) -> int:
     if isinstance(error, ServiceError):
         return EXIT_SERVICE
     return EXIT_FAILED
+
+
+def _fail(error: BaseException) -> NoReturn:
+    print(_line(error), file=sys.stderr)
+    sys.exit(exit_code(error))
 
 
 def _line(error: BaseException) -> str:

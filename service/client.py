@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from service.domain.findings import AnalysisReport
-from service.domain.jobs import JobFailure, JobState, Progress, Stage
+from service.domain.jobs import JobFailure, JobOptions, JobState, Progress, Stage
 from service.errors import FemurctError, InputError, ServiceError
 
 REPORT_NAME = "report.json"
@@ -128,25 +128,34 @@ class ServiceClient:
         except httpx.HTTPError:
             return False
 
-    def submit(self, archive: Path, on_sent: Callable[[int], None]) -> RemoteJob:
+    def submit(
+        self, archive: Path, options: JobOptions, on_sent: Callable[[int], None]
+    ) -> RemoteJob:
         """Send a zip of a CT series.
 
         Args:
             archive: the zip; streamed, never held whole.
+            options: of the analysis; what is None is the service's choice.
             on_sent: told the number of bytes of each step sent.
 
         Raises:
             InputError: the service says that the upload cannot be used.
             ServiceError: the service cannot be reached, or refuses.
         """
-        headers = {
-            "Content-Type": "application/zip",
-            "Content-Length": str(archive.stat().st_size),
-        }
-        answer = self._request(
-            "POST", "/v1/jobs", content=_steps(archive, on_sent), headers=headers
-        )
-        return self._job(answer)
+        chosen = {"stride": options.stride_z, "series_instance_uid": options.series_instance_uid}
+        try:
+            answer = self._http.post(
+                "/v1/jobs",
+                params={name: value for name, value in chosen.items() if value is not None},
+                content=_steps(archive, on_sent),
+                headers={
+                    "Content-Type": "application/zip",
+                    "Content-Length": str(archive.stat().st_size),
+                },
+            )
+        except httpx.HTTPError as error:
+            raise self._away(error) from None
+        return self._job(self._accepted(answer))
 
     def wait(self, job: RemoteJob, on_change: Callable[[RemoteJob], None]) -> RemoteJob:
         """Follow a job to its end by long polls.
@@ -174,13 +183,6 @@ class ServiceClient:
         kind = FemurctError if failure.code in SERVICE_FAULTS else InputError
         raise kind(failure.detail, code=failure.code)
 
-    def cancel(self, job_id: str) -> None:
-        """Ask for the end of a job; nothing happens where the service is away."""
-        try:
-            self._http.delete(f"/v1/jobs/{job_id}")
-        except httpx.HTTPError:
-            return
-
     def download(self, job: RemoteJob, folder: Path) -> AnalysisReport:
         """Fetch every file of a succeeded job into an existing folder.
 
@@ -192,7 +194,7 @@ class ServiceClient:
         """
         artifacts = f"/v1/jobs/{job.id}/artifacts"
         try:
-            listing = _Artifacts.model_validate_json(self._request("GET", artifacts).content)
+            listing = _Artifacts.model_validate_json(self._get(artifacts).content)
             for artifact in listing.artifacts:
                 self._save(f"{artifacts}/{artifact.name}", folder / artifact.name)
             return AnalysisReport.model_validate_json((folder / REPORT_NAME).read_bytes())
@@ -204,29 +206,20 @@ class ServiceClient:
         given_up_at = time.monotonic() + PATIENCE_S
         while True:
             try:
-                answer = self._request("GET", f"/v1/jobs/{job_id}", wait_s=LONG_POLL_S)
-                return self._job(answer)
+                return self._job(self._get(f"/v1/jobs/{job_id}", wait_s=LONG_POLL_S))
             except ServiceAway:
                 if time.monotonic() > given_up_at:
                     raise
                 time.sleep(RETRY_PAUSE_S)
 
-    def _request(
-        self,
-        method: Literal["GET", "POST"],
-        path: str,
-        *,
-        content: Iterator[bytes] | None = None,
-        headers: dict[str, str] | None = None,
-        wait_s: int | None = None,
-    ) -> httpx.Response:
-        params = None if wait_s is None else {"wait": wait_s}
+    def _get(self, path: str, wait_s: int | None = None) -> httpx.Response:
         try:
-            answer = self._http.request(
-                method, path, content=content, headers=headers, params=params
-            )
+            answer = self._http.get(path, params=None if wait_s is None else {"wait": wait_s})
         except httpx.HTTPError as error:
             raise self._away(error) from None
+        return self._accepted(answer)
+
+    def _accepted(self, answer: httpx.Response) -> httpx.Response:
         if not answer.is_success:
             raise self._refusal(answer)
         return answer

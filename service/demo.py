@@ -27,6 +27,7 @@ from service.console import (
     show_flags,
 )
 from service.domain.findings import AnalysisReport, Compartments, FemurReport
+from service.domain.jobs import JobOptions
 from service.errors import ServiceError
 from service.sample.generate import generate_sample
 from service.sample.truth import SampleTruth
@@ -68,7 +69,7 @@ def run_demo(out: Path, seed: int, console: Console) -> None:
             console.rule("the series is submitted over HTTP (femurct submit)")
             began = time.monotonic()
             shutil.rmtree(out, ignore_errors=True)
-            report = submit_and_fetch(client, series, out, console)
+            report = submit_and_fetch(client, series, JobOptions(), out, console)
             seconds = time.monotonic() - began
     show_comparison(console, report, SampleTruth.model_validate_json(truth_text))
     show_flags(console, report)

@@ -9,40 +9,39 @@ from rich.console import Console
 from service.client import RemoteJob, ServiceClient
 from service.console import stage_progress, upload_progress
 from service.domain.findings import AnalysisReport
+from service.domain.jobs import JobOptions
 from service.output_folder import filled_or_absent
 
 
 def submit_and_fetch(
-    client: ServiceClient, series: Path, out: Path, console: Console
+    client: ServiceClient, series: Path, options: JobOptions, out: Path, console: Console
 ) -> AnalysisReport:
     """Send a series, follow its job, and fetch every file of the result.
 
-    Whatever ends the wait early, Ctrl-C included, cancels the job: nobody would fetch its result.
+    An interrupted wait leaves the job running: others may wait for it, too, since identical uploads
+    share one run, and the same submission later picks it up.
 
     Args:
         client: of the service.
         series: a zip.
+        options: of the analysis.
         out: filled at the end, or absent.
         console: where progress is shown.
 
     Raises:
         InputError: the series cannot be used.
         ServiceError: the service cannot be reached, or refuses.
-        FemurctError: the job failed for another reason.
+        FemurctError: the job failed for another reason, or was cancelled.
     """
     with filled_or_absent(out) as folder:
         with upload_progress(console, series.stat().st_size) as on_sent:
-            job = client.submit(series, on_sent)
+            job = client.submit(series, options, on_sent)
         console.print(f"job {job.id}")
-        try:
-            with stage_progress(console) as show:
+        with stage_progress(console) as show:
 
-                def show_job(now: RemoteJob) -> None:
-                    if now.stage is not None:
-                        show(now.stage, now.progress.done, now.progress.total)
+            def show_job(now: RemoteJob) -> None:
+                if now.stage is not None:
+                    show(now.stage, now.progress.done, now.progress.total)
 
-                job = client.wait(job, show_job)
-        except KeyboardInterrupt:
-            client.cancel(job.id)
-            raise
+            job = client.wait(job, show_job)
         return client.download(job, folder)
