@@ -1,4 +1,4 @@
-"""Where the preview cuts a femur: four axial planes and one along neck and shaft."""
+"""Where the preview cuts a femur: four axial planes and one along head and shaft."""
 
 from __future__ import annotations
 
@@ -99,14 +99,14 @@ def axial_planes(femur: FemurResult) -> tuple[CutPlane, ...]:
 
 
 def long_plane(femur: FemurResult) -> CutPlane:
-    """The plane of neck and shaft axis through the head centre; where unknown, the coronal one."""
+    """The plane of head centre and shaft axis; the coronal one where either is unknown."""
     found = femur.report.geometry
     if found.head_centre_lps_mm is not None:
         through = np.array(found.head_centre_lps_mm)
     else:
         middle_zyx = ndimage.center_of_mass(femur.masks.periosteal)
         through = femur.masks.geometry.index_to_lps(middle_zyx)
-    right, down = _neck_and_shaft_axes(found)
+    right, down = _long_axes(found)
     name = "coronal" if down == INFERIOR_LPS else "oblique coronal"
     return _fitted(femur, name, through, (right, down))
 
@@ -124,12 +124,13 @@ def _landmarks(femur: FemurResult) -> tuple[Vector | FloatArray | None, ...]:
     return found.head_centre_lps_mm, found.neck_centre_lps_mm, trochanter, shaft
 
 
-def _neck_and_shaft_axes(found: FemurGeometry) -> tuple[Vector, Vector]:
-    """Picture axes: down along the shaft, right across it in the plane of the neck."""
-    if found.neck_axis_lps is None or found.shaft_axis_lps is None:
+def _long_axes(found: FemurGeometry) -> tuple[Vector, Vector]:
+    """Picture axes: down along the shaft, right across it in the plane of the head centre."""
+    head, point = found.head_centre_lps_mm, found.shaft_point_lps_mm
+    if head is None or point is None or found.shaft_axis_lps is None:
         return LEFT_LPS, INFERIOR_LPS
     shaft = np.array(found.shaft_axis_lps)
-    across = np.array(found.neck_axis_lps)
+    across = np.subtract(head, point)
     across = across - (across @ shaft) * shaft
     across *= (1.0 if across[0] >= 0 else -1.0) / np.linalg.norm(across)
     right, down = across.tolist(), (-shaft).tolist()

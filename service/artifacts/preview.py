@@ -76,7 +76,7 @@ def preview(femur: FemurResult) -> Image.Image:
 
     CT at ``BONE_WINDOW_HU`` with equal mm per pixel both ways, the periosteal and the endosteal
     contour, the regions tinted; axial planes at head, neck, trochanter and shaft, and one plane
-    along neck and shaft. Patient left is on the right of the picture, letters say so.
+    along head and shaft. Patient left is on the right of the picture, letters say so.
 
     Args:
         femur: its periosteal mask holds at least one voxel; landmarks may be missing.

@@ -66,21 +66,22 @@ def test_axial_pictures_show_patient_left_on_the_right_and_anterior_on_top(
     assert points[9, 0, 1] > points[0, 0, 1]
 
 
-def test_the_long_plane_is_coronal_until_both_axes_are_known(femur: FemurResult) -> None:
+def test_the_long_plane_is_coronal_until_head_and_shaft_are_known(femur: FemurResult) -> None:
     assert long_plane(femur).name == "coronal"
     found = FemurGeometry(
-        neck_axis_lps=(0.8, 0.0, -0.6),
-        shaft_axis_lps=(0.0, 0.6, 0.8),
         head_centre_lps_mm=(-20.0, 0.0, 140.0),
+        shaft_point_lps_mm=(-10.0, 3.0, 110.0),
+        shaft_axis_lps=(0.0, 0.6, 0.8),
     )
     plane = long_plane(with_geometry(femur, found))
     assert plane.name == "oblique coronal"
     np.testing.assert_allclose(plane.down_lps, (0, -0.6, -0.8))
     assert plane.right_lps[0] > 0
     assert plane.right_lps @ plane.down_lps == pytest.approx(0)
-    # The neck axis lies in the picture.
+    # Head centre and shaft point both lie in the picture.
     normal = np.cross(plane.right_lps, plane.down_lps)
-    assert normal @ np.array(found.neck_axis_lps) == pytest.approx(0)
+    for point in (found.head_centre_lps_mm, found.shaft_point_lps_mm):
+        assert normal @ (np.array(point) - plane.centre_lps_mm) == pytest.approx(0, abs=1e-6)
 
 
 def test_a_view_holds_the_whole_section_and_its_margin(femur: FemurResult) -> None:
