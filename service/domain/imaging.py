@@ -19,6 +19,7 @@ from service.domain.geometry import AxisOrder, Box, SpacingMm, VolumeGeometry
 from service.errors import GeometryError
 
 BoolArray = npt.NDArray[np.bool_]
+HuArray = npt.NDArray[np.int16 | np.float32]
 
 
 class FemurRegion(IntEnum):
@@ -95,7 +96,7 @@ class CtSeries:
 class CtVolume:
     """HU on a grid: int16, or float32 where rescaling is not whole-numbered."""
 
-    hu: npt.NDArray[np.int16] | npt.NDArray[np.float32]
+    hu: HuArray
     geometry: VolumeGeometry
 
     def __post_init__(self) -> None:
@@ -210,7 +211,7 @@ class FemurResult:
     """
 
     crop: FemurCrop
-    hu: npt.NDArray[np.int16] | npt.NDArray[np.float32]
+    hu: HuArray
     masks: FemurMasks
     labels: npt.NDArray[np.uint8]
     report: FemurReport

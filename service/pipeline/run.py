@@ -1,0 +1,284 @@
+"""The pipeline: these calls in order, with a progress callback that may cancel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import numpy as np
+
+from service import __version__
+from service.domain.findings import (
+    FlagCode,
+    ModelUsed,
+    Provenance,
+    QualityFlag,
+    RegionalVolumes,
+    Severity,
+)
+from service.domain.geometry import AxisOrder, Box, SpacingMm
+from service.domain.imaging import (
+    Analysis,
+    BoolArray,
+    CroppedVolume,
+    CtVolume,
+    FemurCrop,
+    FemurMasks,
+    FemurResult,
+    Member,
+    ProbabilityMap,
+)
+from service.domain.jobs import Stage
+from service.domain.ports import PatchPredictor, ProgressListener
+from service.errors import AnatomyError
+from service.pipeline.crop import find_femurs
+from service.pipeline.masks import (
+    MIN_FEMUR_CM3,
+    OtsuThreshold,
+    cuts_of,
+    find_threshold,
+    inside_only,
+    on_source_grid,
+    solid,
+)
+from service.pipeline.measurements import measure
+from service.pipeline.probabilities import plan_windows, probability_map
+from service.pipeline.regions import divide
+from service.pipeline.report import analysis_report, femur_report
+from service.pipeline.resampling import to_network_grid
+from service.pipeline.series import read_series
+from service.pipeline.volume import read_volume
+
+DEFAULT_STRIDE_Z = 32
+"""Slices between windows: half a window, so that every voxel is seen by at least two. The paper's
+stride of 1 is always available."""
+
+MASK_MARGIN = 8
+"""Voxels kept around the periosteal mask for the endosteal network: its first two levels' reach."""
+
+NOTHING_MEASURED = RegionalVolumes(
+    head=None, neck=None, trochanter=None, intertrochanter=None, combination=None, total=None
+)
+
+VERSIONED = ("numpy", "scipy", "scikit-image", "pydicom")
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Both networks of the cascade."""
+
+    periosteal: PatchPredictor
+    endosteal: PatchPredictor
+
+
+@dataclass(frozen=True, eq=False)
+class AnalysisRequest:
+    """What is to be analysed, and how.
+
+    Attributes:
+        members: files of the upload.
+        input_sha256: of the upload, for provenance.
+        stride_z: slices between windows; None for the default.
+        series_instance_uid: which series, where the upload holds several.
+    """
+
+    members: tuple[Member, ...]
+    input_sha256: str
+    stride_z: int | None = None
+    series_instance_uid: str | None = None
+
+
+class _Progress:
+    """Counts windows over all femurs and both networks, and tells the listener."""
+
+    def __init__(self, listener: ProgressListener, total: int) -> None:
+        self._listener = listener
+        self._total = total
+        self._done = 0
+        self.stage = Stage.PERIOSTEAL
+
+    def enter(self, stage: Stage) -> None:
+        self.stage = stage
+        self._listener(stage, self._done, self._total)
+
+    def after_window(self) -> None:
+        self._done += 1
+        self._listener(self.stage, self._done, self._total)
+
+    def expect(self, windows: int, instead_of: int) -> None:
+        """Correct the total once the periosteal mask shows how far the endosteal network goes."""
+        self._total += windows - instead_of
+
+
+@dataclass(frozen=True, eq=False)
+class _Surface:
+    """One surface on the networks' grid and how it was cut out of the probabilities."""
+
+    probabilities: ProbabilityMap
+    threshold: OtsuThreshold
+    mask: BoolArray
+
+
+def analyse(request: AnalysisRequest, networks: Networks, listener: ProgressListener) -> Analysis:
+    """From the files of an upload to masks and numbers.
+
+    Args:
+        request: the upload's members and the options.
+        networks: the cascade.
+        listener: told each stage and window; may raise JobCancelled.
+
+    Returns:
+        The report and what its artifacts are made of.
+
+    Raises:
+        InputError: if the upload holds no usable series, or the series no proximal femur
+            (``no_proximal_femur``).
+    """
+    listener(Stage.READ, 0, 0)
+    series = read_series(request.members, series_instance_uid=request.series_instance_uid)
+    source = read_volume(series)
+    order = AxisOrder.closest_to_spl(source.geometry)
+    turned = CtVolume(order.apply(source.hu), order.apply_geometry(source.geometry))
+    listener(Stage.CROP, 0, 0)
+    crops = find_femurs(turned)
+    stride_z = request.stride_z or DEFAULT_STRIDE_Z
+    spacing = SpacingMm(*networks.periosteal.contract.spacing_mm)
+    on_grid = [to_network_grid(turned, crop, spacing) for crop in crops]
+    windows = [
+        len(plan_windows(c.geometry.shape_zyx, n.contract, stride_z).boxes)
+        for c in on_grid
+        for n in (networks.periosteal, networks.endosteal)
+    ]
+    progress = _Progress(listener, sum(windows))
+    cascade = _Cascade(networks, stride_z, progress)
+    found = tuple(
+        femur
+        for crop, cropped in zip(crops, on_grid, strict=True)
+        if (femur := _analyse_femur(turned, crop, cropped, cascade)) is not None
+    )
+    if all(femur.report.volumes_cm3 == NOTHING_MEASURED for femur in found):
+        raise AnatomyError(_no_femur_sentence(len(found)))
+    provenance = Provenance(
+        femurct_version=__version__,
+        input_sha256=request.input_sha256,
+        models=tuple(
+            ModelUsed(role=n.contract.role, sha256=n.sha256, provider=n.provider)
+            for n in (networks.periosteal, networks.endosteal)
+        ),
+        stride_z=stride_z,
+        versions={name: version(name) for name in VERSIONED},
+    )
+    report = analysis_report(series, tuple(f.report for f in found), provenance)
+    return Analysis(report, source.geometry, order, found)
+
+
+@dataclass(frozen=True, eq=False)
+class _Cascade:
+    """The networks and how they are run."""
+
+    networks: Networks
+    stride_z: int
+    progress: _Progress
+
+    def surface(self, stage: Stage, crop: CroppedVolume) -> _Surface | None:
+        """One surface of one femur on the networks' grid; None where the network saw nothing."""
+        is_outer = stage is Stage.PERIOSTEAL
+        network = self.networks.periosteal if is_outer else self.networks.endosteal
+        self.progress.enter(stage)
+        probabilities = probability_map(crop, network, self.stride_z, self.progress.after_window)
+        threshold = find_threshold(probabilities)
+        if threshold is None:
+            return None
+        return _Surface(probabilities, threshold, solid(probabilities.values > threshold.value))
+
+    def windows(self, crop: CroppedVolume) -> int:
+        """Windows of the endosteal network over a crop."""
+        contract = self.networks.endosteal.contract
+        return len(plan_windows(crop.geometry.shape_zyx, contract, self.stride_z).boxes)
+
+
+def _analyse_femur(
+    volume: CtVolume, crop: FemurCrop, cropped: CroppedVolume, cascade: _Cascade
+) -> FemurResult | None:
+    """One femur: surfaces, regions, numbers; None where the network saw none."""
+    outer = cascade.surface(Stage.PERIOSTEAL, cropped)
+    voxel_cm3 = cropped.geometry.voxel_volume_mm3 / 1000.0
+    if outer is None or outer.mask.sum() * voxel_cm3 < MIN_FEMUR_CM3:
+        cascade.progress.expect(0, instead_of=cascade.windows(cropped))
+        return None
+    box = _box_around(outer.mask)
+    inside = inside_only(
+        CroppedVolume(crop.side, cropped.hu[box.slices], cropped.geometry.crop(box)),
+        outer.mask[box.slices],
+        cascade.networks.endosteal.contract.outside_hu,
+    )
+    cascade.progress.expect(cascade.windows(inside), instead_of=cascade.windows(cropped))
+    inner = cascade.surface(Stage.ENDOSTEAL, inside)
+    cascade.progress.enter(Stage.REGIONS)
+    grid = volume.geometry.crop(crop.box)
+    periosteal = on_source_grid(outer.probabilities, outer.threshold, crop.side, grid)
+    if inner is None:
+        endosteal = np.zeros_like(periosteal)
+    else:
+        found = on_source_grid(inner.probabilities, inner.threshold, crop.side, grid)
+        endosteal = found & periosteal
+    masks = FemurMasks(crop.side, periosteal, endosteal, grid)
+    cuts = cuts_of(periosteal, _at_edge(crop.box, volume.geometry.shape_zyx))
+    regions = divide(masks, cuts)
+    report = femur_report(masks, regions, measure(masks, regions), cuts, _doubts(outer, inner))
+    return FemurResult(crop, volume.hu[crop.box.slices], masks, regions.labels, report)
+
+
+def _box_around(mask: BoolArray) -> Box:
+    """The mask's bounding box with a margin, within the array."""
+    starts, stops = [], []
+    for axis in range(3):
+        others = tuple(a for a in range(3) if a != axis)
+        occupied = np.flatnonzero(mask.any(axis=others))
+        starts.append(max(0, int(occupied[0]) - MASK_MARGIN))
+        stops.append(min(mask.shape[axis], int(occupied[-1]) + 1 + MASK_MARGIN))
+    return Box((starts[0], starts[1], starts[2]), (stops[0], stops[1], stops[2]))
+
+
+def _at_edge(box: Box, shape_zyx: tuple[int, int, int]) -> tuple[tuple[bool, bool], ...]:
+    """For z, y, x: whether the box starts and ends at the volume's edge."""
+    return tuple(
+        (start == 0, stop == size)
+        for start, stop, size in zip(box.start_zyx, box.stop_zyx, shape_zyx, strict=True)
+    )
+
+
+def _doubts(outer: _Surface, inner: _Surface | None) -> tuple[QualityFlag, ...]:
+    """What the thresholds say of the networks' certainty."""
+    flags = []
+    if inner is None:
+        flags.append(
+            QualityFlag(
+                code=FlagCode.ENDOSTEAL_NOT_FOUND,
+                severity=Severity.ERROR,
+                message="no endosteal surface was found; all bone counts as cortical",
+            )
+        )
+    surfaces = (("periosteal", outer), ("endosteal", inner))
+    for name, surface in surfaces:
+        if surface is not None and not surface.threshold.is_confident:
+            flags.append(
+                QualityFlag(
+                    code=FlagCode.LOW_CONFIDENCE,
+                    severity=Severity.WARNING,
+                    message=f"Otsu's threshold of the {name} probabilities is "
+                    f"{surface.threshold.value:.2f}, outside 0.2-0.8; check the contours",
+                )
+            )
+    return tuple(flags)
+
+
+def _no_femur_sentence(femurs: int) -> str:
+    if femurs:
+        found = "a femoral shaft or fragment without head, neck or trochanters"
+    else:
+        found = "a readable CT without a femur that could be recognised"
+    return (
+        f"found {found}; needed: a hip CT showing the proximal femur, best from above the head to "
+        "5 cm below the lesser trochanter; send such a series"
+    )
