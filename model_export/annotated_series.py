@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import zipfile
 from collections.abc import Iterator
@@ -11,11 +10,13 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
-import pydicom
 from scipy import ndimage
 
-from model_export.cases import CaseError, FloatArray, Kind, SourceCase
-from service.domain.geometry import SpacingMm
+from model_export.cases import CaseError, Kind, SourceCase
+from service.domain.geometry import AxisOrder, SpacingMm, VolumeGeometry
+from service.domain.imaging import CtVolume, Member
+from service.pipeline.series import read_series
+from service.pipeline.volume import read_volume
 
 VALIDATION_SERIES = ("STS_020",)
 """Never trained on (README-3 of the annotations)."""
@@ -42,13 +43,15 @@ def _source_case(data: Path, folder: Path) -> SourceCase:
     if len(archives) != 1:
         raise CaseError(f"case {folder.name}: found {len(archives)} series of that name, need one")
     kind: Kind = "shaft" if archives[0].parent.name == "shaft_or_distal_only" else "proximal"
-    hu, spacing_mm, origin_lps_mm = _read_axial_ct(archives[0])
+    volume = _read_ct(archives[0])
+    order = AxisOrder.closest_to_spl(volume.geometry)
     periosteal, endosteal, trust = (
-        _read_label(folder / f"{name}.nii.gz", hu.shape, spacing_mm, origin_lps_mm)
+        order.apply(_read_label(folder / f"{name}.nii.gz", volume.geometry))
         for name in ("periosteal", "endosteal", "trust")
     )
     if not periosteal.any():
         raise CaseError(f"case {folder.name}: the periosteal mask is empty")
+    spacing_mm = order.apply_geometry(volume.geometry).spacing_mm
     box = _femur_box(periosteal > 0, spacing_mm)
     side = str(json.loads((folder / "notes.json").read_text())["side"])
     return SourceCase(
@@ -56,46 +59,26 @@ def _source_case(data: Path, folder: Path) -> SourceCase:
         kind=kind,
         right=side.upper().startswith("R"),
         spacing_mm=spacing_mm,
-        hu=hu[box],
+        hu=order.apply(volume.hu.astype(np.float32))[box],
         periosteal=periosteal[box] > 0,
         endosteal=endosteal[box] > 0,
         trust=trust[box],
     )
 
 
-def _read_axial_ct(archive: Path) -> tuple[FloatArray, SpacingMm, npt.NDArray[np.float64]]:
-    """HU float32 ``[z, y, x]``, spacing and first voxel's LPS mm of an untilted axial series."""
-    with zipfile.ZipFile(archive) as members:
-        slices = [
-            pydicom.dcmread(io.BytesIO(members.read(name)))
-            for name in members.namelist()
-            if not name.endswith("/")
-        ]
-    slices.sort(key=lambda ds: float(ds.ImagePositionPatient[2]))
-    if any(not np.allclose(ds.ImageOrientationPatient, (1, 0, 0, 0, 1, 0)) for ds in slices):
-        raise CaseError(f"case {archive.stem}: slices are not axial with rows to the left")
-    first, last = slices[0], slices[-1]
-    dz = (last.ImagePositionPatient[2] - first.ImagePositionPatient[2]) / (len(slices) - 1)
-    dy, dx = (float(v) for v in first.PixelSpacing)
-    hu = [
-        ds.pixel_array * np.float32(ds.RescaleSlope) + float(ds.RescaleIntercept) for ds in slices
-    ]
-    origin = np.array(first.ImagePositionPatient, dtype=np.float64)
-    return np.stack(hu).astype(np.float32), SpacingMm(float(dz), dy, dx), origin
+def _read_ct(archive: Path) -> CtVolume:
+    with zipfile.ZipFile(archive) as files:
+        names = [name for name in files.namelist() if not name.endswith("/")]
+        members = [Member(i, files.read(name)) for i, name in enumerate(names, start=1)]
+    return read_volume(read_series(members))
 
 
-def _read_label(
-    path: Path,
-    shape_zyx: tuple[int, ...],
-    spacing_mm: SpacingMm,
-    origin_lps_mm: npt.NDArray[np.float64],
-) -> npt.NDArray[np.uint8]:
+def _read_label(path: Path, geometry: VolumeGeometry) -> npt.NDArray[np.uint8]:
     """A NIfTI label map as uint8 ``[z, y, x]``, on the CT's grid to 0.1 mm, or a CaseError."""
     image: nib.Nifti1Image = nib.Nifti1Image.from_filename(path)
     labels = np.asarray(image.dataobj, dtype=np.uint8).transpose(2, 1, 0)
-    expected = np.diag([-spacing_mm.x, -spacing_mm.y, spacing_mm.z, 1.0])
-    expected[:3, 3] = origin_lps_mm * (-1, -1, 1)
-    if labels.shape != shape_zyx or not np.allclose(image.affine, expected, atol=0.1):
+    same_place = np.allclose(image.affine, geometry.affine_ras, atol=0.1)
+    if labels.shape != geometry.shape_zyx or not same_place:
         raise CaseError(f"case {path.parent.name}: {path.name} lies on another grid than the CT")
     return labels
 
