@@ -22,6 +22,10 @@ MIN_SUPEROMEDIAL_COSINE = 0.2
 """Between that direction and the one from neck to head; holds to about 60 degrees of flexion,
 and no condyle meets it: what narrows beside a condyle, the shaft, lies above it."""
 
+MAX_BONE_ABOVE_R = 2.0
+"""No bone lies more than two radii above a head's centre, flexed or not; above a condyle lies the
+shaft."""
+
 VOTE_CELL_MM = 2.0
 VOTE_RADIUS_STEP_MM = 1.5
 CANDIDATES = 4
@@ -67,6 +71,9 @@ class HeadSphere:
 def head_candidates(field: DistanceField, surface: Surface) -> tuple[HeadSphere, ...]:
     """Plausible spheres, the most voted for first; empty when nothing looks like a head."""
     bone = field.bone_points_mm()
+    if bone.size == 0:
+        return ()
+    top_mm = float(bone[:, 2].max())
     spheres = []
     for centre, radius in _vote(surface):
         away = _neck_to_head(bone, centre, radius)
@@ -74,6 +81,8 @@ def head_candidates(field: DistanceField, surface: Surface) -> tuple[HeadSphere,
             continue
         centre, radius = _fit(surface, centre, radius, away)
         if not RADIUS_RANGE_MM[0] <= radius <= RADIUS_RANGE_MM[1]:
+            continue
+        if top_mm > float(centre[2]) + MAX_BONE_ABOVE_R * radius:
             continue
         sphere, all_directions = _judged(field, surface, centre, radius, away)
         if (

@@ -21,7 +21,7 @@ HEIGHT_STEP_MM = 1.0
 RAY_STEP_MM = 0.5
 RAY_LENGTH_MM = 50.0
 
-SMOOTHING_CELLS = (2.0, 1.0)
+SMOOTHING_CELLS = (1.0, 1.0)
 """Gaussian over height and angle before peaks are sought."""
 
 MIN_PROMINENCE_MM = 1.5
