@@ -46,7 +46,7 @@ def find_threshold(probabilities: ProbabilityMap) -> OtsuThreshold | None:
     values = probabilities.values
     if not values.size or float(values.max()) <= FOREGROUND_PROBABILITY:
         return None
-    value = float(threshold_otsu(values, nbins=256))
+    value = float(threshold_otsu(values.ravel(), nbins=256))
     low, high = CONFIDENT_THRESHOLDS
     return OtsuThreshold(value, low <= value <= high)
 

@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+
+from service.domain.findings import FemurSide
+from service.domain.geometry import Box, SpacingMm, VolumeGeometry
+from service.domain.imaging import CtVolume, FemurCrop
+from service.pipeline.resampling import network_geometry, resample, to_network_grid
+
+
+def ramp(geometry: VolumeGeometry) -> np.ndarray:
+    """A volume whose value is the place: 1000 z + 10 y + x in LPS mm; linear sampling is exact."""
+    index = np.stack(np.indices(geometry.shape_zyx), axis=-1)
+    return (geometry.index_to_lps(index) @ [1.0, 10.0, 1000.0]).astype(np.float32)
+
+
+def test_linear_sampling_reproduces_a_linear_volume() -> None:
+    source = VolumeGeometry.axis_aligned((6, 7, 8), SpacingMm(3.0, 1.0, 0.5), (5.0, 6.0, 7.0))
+    target = VolumeGeometry.axis_aligned((10, 4, 4), SpacingMm(1.3, 1.1, 0.7), (5.2, 6.1, 7.7))
+    sampled = resample(ramp(source), source, target, outside=-1.0)
+    np.testing.assert_allclose(sampled, ramp(target), rtol=1e-5)
+
+
+def test_an_oblique_target_samples_the_same_places() -> None:
+    source = VolumeGeometry.axis_aligned((20, 20, 20), SpacingMm(1.0, 1.0, 1.0))
+    affine = np.eye(4)
+    angle = np.deg2rad(20)
+    affine[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    affine[:3, 3] = (8.0, 5.0, 4.0)
+    target = VolumeGeometry((6, 6, 6), affine)
+    sampled = resample(ramp(source), source, target, outside=0.0)
+    np.testing.assert_allclose(sampled, ramp(target), rtol=1e-4)
+
+
+def test_past_the_source_the_outside_value_is_written() -> None:
+    source = VolumeGeometry.axis_aligned((2, 2, 2), SpacingMm(1.0, 1.0, 1.0))
+    target = VolumeGeometry.axis_aligned((4, 2, 2), SpacingMm(1.0, 1.0, 1.0), (0.0, 0.0, -1.0))
+    sampled = resample(np.ones((2, 2, 2), np.float32), source, target, outside=-7.0)
+    assert sampled[:, 0, 0].tolist() == [-7.0, 1.0, 1.0, -7.0]
+
+
+def test_the_networks_grid_shares_the_crops_corner_and_covers_it() -> None:
+    crop = VolumeGeometry.axis_aligned((10, 10, 10), SpacingMm(3.0, 1.0, 1.0))
+    grid = network_geometry(crop, SpacingMm(1.0, 0.8, 0.8))
+    assert grid.shape_zyx == (30, 13, 13)
+    # outer faces: half a voxel before the first centre
+    np.testing.assert_allclose(
+        grid.index_to_lps((-0.5, -0.5, -0.5)), crop.index_to_lps((-0.5, -0.5, -0.5))
+    )
+
+
+@pytest.mark.parametrize("side", list(FemurSide))
+def test_a_right_femur_is_flipped_and_stays_in_its_place(side: FemurSide) -> None:
+    geometry = VolumeGeometry.axis_aligned((8, 8, 8), SpacingMm(1.0, 0.8, 0.8), (3.0, 4.0, 5.0))
+    volume = CtVolume(ramp(geometry), geometry)
+    cropped = to_network_grid(
+        volume, FemurCrop(side, Box((1, 1, 1), (7, 6, 8))), SpacingMm(1.0, 0.8, 0.8)
+    )
+    np.testing.assert_allclose(cropped.hu, ramp(cropped.geometry), rtol=1e-5)
+    points_right = cropped.geometry.affine_lps[0, 0] < 0
+    assert points_right == (side is FemurSide.RIGHT)
