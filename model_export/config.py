@@ -88,7 +88,7 @@ def cpu(role: Role) -> TrainingConfig:
     return TrainingConfig(
         name="cpu",
         role=role,
-        patch_zyx=(64, 96, 96),
+        patch_zyx=(48, 80, 80),
         learning_rate=1e-3,
         weight_decay=1e-4,
         schedule="cosine",
@@ -96,6 +96,7 @@ def cpu(role: Role) -> TrainingConfig:
         dice_weight=1.0,
         gradient_clip=1.0,
         freeze_norm_at=0.75,
+        real_share=0.4,
         background_share=0.1 if role == "periosteal" else 0.0,
         augmentation=AugmentationConfig(
             rotation_deg=12.0, blur_voxels=1.0, sharpen=0.8, slab_voxels=4
