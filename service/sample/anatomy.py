@@ -19,6 +19,9 @@ from service.sample.pelvis import Acetabulum, PelvisAnatomy
 from service.sample.texture import Texture, draw_texture
 from service.sample.tissue import BoneTissue, draw_tissue
 
+ANATOMY_STREAM = 11
+"""Keeps these draws apart from the acquisition's; chosen so that seed 0, the demo, lies flat."""
+
 NARROW_GAP_SHARE = 0.15
 """Share of the hips with a joint gap narrowed to 1.5-2 mm."""
 
@@ -48,8 +51,11 @@ def draw_anatomy(seed: int) -> HipAnatomy:
 
     Args:
         seed: any integer >= 0.
+
+    Raises:
+        ValueError: for a negative seed (NumPy's own).
     """
-    rng = np.random.default_rng([seed, 1])
+    rng = np.random.default_rng([seed, ANATOMY_STREAM])
     radius = float(np.clip(rng.normal(22.8, 1.4), 20.0, 26.0))
     scale = radius / MEAN_HEAD_RADIUS_MM
     cortex = _draw_cortex(rng)
@@ -171,7 +177,7 @@ def _draw_body(rng: np.random.Generator, half_distance: float) -> BodyAnatomy:
         half_width_mm=half_distance + 62 + fat,
         half_depth_mm=82 + 0.8 * fat,
         fat_mm=fat,
-        thigh_radius_mm=72 + fat,
+        thigh_radius_mm=68 + 0.8 * fat,
         septum_mm=float(rng.uniform(2.0, 4.5)),
         muscle_hu=float(rng.uniform(42, 66)),
         fat_hu=float(rng.uniform(-112, -92)),

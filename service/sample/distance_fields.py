@@ -11,6 +11,8 @@ from typing import NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
+from service.errors import GeometryError
+
 FloatArray = npt.NDArray[np.float32]
 Vector = tuple[float, float, float]
 
@@ -69,7 +71,7 @@ def round_cone(
 ) -> FloatArray:
     """Return the distance to the hull of two spheres (a capsule when the radii are equal).
 
-    Raises ValueError when one sphere contains the other.
+    Raises GeometryError when one sphere contains the other.
     """
     p = points.minus(start)
     axis = np.subtract(stop, start).astype(np.float64)
@@ -77,7 +79,7 @@ def round_cone(
     radius_step = start_radius_mm - stop_radius_mm
     slant_2 = length_2 - radius_step**2
     if slant_2 <= 0:
-        raise ValueError(f"one sphere of the cone contains the other: {start} to {stop}")
+        raise GeometryError(f"one sphere of the cone contains the other: {start} to {stop}")
     along = p.along((axis[0], axis[1], axis[2]))
     across = np.sqrt(np.maximum(p.length() ** 2 * length_2 - along**2, 0.0))
     slope = radius_step / np.sqrt(slant_2)

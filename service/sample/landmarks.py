@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from service.errors import GeometryError
 from service.sample.distance_fields import Points
 from service.sample.femur import FemurAnatomy
 
@@ -97,7 +98,7 @@ def find_landmarks(femur: FemurAnatomy) -> Landmarks:
     """Find all landmarks of a femur.
 
     Raises:
-        ValueError: if the neck never widens to its end; no drawn femur does that.
+        GeometryError: if the neck never widens to its end; no drawn femur does that.
     """
     shaft_point, shaft_axis, lesser = _shaft(femur)
     head = np.array(femur.head_centre)
@@ -155,7 +156,7 @@ def _shaft(femur: FemurAnatomy) -> tuple[Array, Array, Array]:
     lesser = _lesser_trochanter(femur, point, axis)
     for _ in range(4):
         height = float((lesser - point) @ axis)
-        depths = np.arange(SHAFT_SECTIONS_MM[0], SHAFT_SECTIONS_MM[1] + 1e-6, 2.5)
+        depths = np.arange(SHAFT_SECTIONS_MM[0], SHAFT_SECTIONS_MM[1] + 1e-6, 5.0)
         centroids = np.array(
             [section(femur, point + (height - depth) * axis, axis).centroid for depth in depths]
         )
@@ -242,7 +243,7 @@ def _neck_end(
             break
         before = float(after)
     else:
-        raise ValueError("the section of the neck never exceeds 1.5 times the smallest one")
+        raise GeometryError("the section of the neck never exceeds 1.5 times the smallest one")
     after = float(after)
     while after - before > 0.03:
         middle = (before + after) / 2

@@ -45,7 +45,8 @@ class Lattice:
         """Index positions of the nodes along z, y, x."""
         axes = []
         for count, spacing in zip(self.geometry.shape_zyx, self.geometry.spacing_mm, strict=True):
-            nodes = max(2, int(np.ceil(count * spacing / self.step_mm)) + 1)
+            # No finer than the voxels themselves.
+            nodes = min(int(np.ceil(count * spacing / self.step_mm)), count) + 1
             axes.append(np.linspace(-0.5, count - 0.5, nodes))
         return tuple(axes)
 

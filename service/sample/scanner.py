@@ -14,6 +14,7 @@ from scipy import ndimage
 
 from service.domain.findings import FemurSide
 from service.domain.geometry import Box, VolumeGeometry
+from service.errors import GeometryError
 from service.sample.anatomy import HipAnatomy
 from service.sample.body import soft_tissue, table_distance_mm
 from service.sample.distance_fields import FloatArray, sphere
@@ -34,6 +35,9 @@ BONE_STEP_MM = 2.5
 
 SURFACE_MARGIN_MM = 2.5
 """Voxels up to here outside a femur are evaluated exactly."""
+
+ACQUISITION_STREAM = 2
+"""Keeps these draws apart from the anatomy's of the same seed."""
 
 AIR_HU = -1000.0
 TABLE_HU = -120.0
@@ -57,6 +61,9 @@ class Acquisition:
         above_head_mm: how far the scan reaches above the higher head.
         below_lesser_mm: how far it reaches below the lower lesser trochanter.
         seed: of this draw; noise is drawn from a generator that the caller passes.
+
+    Raises:
+        GeometryError: for a spacing that is not positive, or negative blur or noise.
     """
 
     pixel_spacing_mm: float
@@ -69,10 +76,17 @@ class Acquisition:
     below_lesser_mm: float
     seed: int
 
+    def __post_init__(self) -> None:
+        lengths = (self.pixel_spacing_mm, self.slice_spacing_mm, self.noise_grain_px)
+        if min(lengths) <= 0 or min(self.blur_sigma_mm, self.noise_hu) < 0:
+            raise GeometryError(
+                f"an acquisition needs positive spacings and no negative blur: {self}"
+            )
+
 
 def draw_acquisition(seed: int) -> Acquisition:
     """Draw a protocol; the same seed always gives the same one."""
-    rng = np.random.default_rng([seed, 2])
+    rng = np.random.default_rng([seed, ACQUISITION_STREAM])
     return Acquisition(
         pixel_spacing_mm=float(np.round(rng.uniform(0.76, 0.98), 4)),
         slice_spacing_mm=float(rng.choice([1.0, 1.25, 1.5, 2.0, 2.5, 3.0])),
@@ -81,7 +95,7 @@ def draw_acquisition(seed: int) -> Acquisition:
         noise_grain_px=float(rng.uniform(0.5, 1.0)),
         kvp=float(rng.choice([100.0, 120.0, 120.0, 120.0, 140.0])),
         above_head_mm=float(rng.uniform(32, 45)),
-        below_lesser_mm=float(rng.uniform(60, 110)),
+        below_lesser_mm=float(rng.uniform(66, 110)),
         seed=seed,
     )
 

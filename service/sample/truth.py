@@ -18,6 +18,7 @@ from service.domain.findings import (
 )
 from service.domain.geometry import SpacingMm, VolumeGeometry
 from service.domain.imaging import FemurRegion
+from service.errors import GeometryError
 from service.sample.anatomy import HipAnatomy
 from service.sample.distance_fields import FloatArray, Points
 from service.sample.femur import FemurAnatomy
@@ -118,7 +119,7 @@ def _bone_cells(femur: FemurAnatomy, landmarks: Landmarks) -> tuple[Points, Floa
     coarse = femur.periosteal_field(lattice.points)
     box = lattice.box_below(coarse, 1.0)
     if box is None:
-        raise ValueError("the femur's box holds no bone")
+        raise GeometryError("the femur's box holds no bone")
     crop = grid.crop(box)
     distance = lattice.at_voxels(coarse, box)
     near = np.nonzero(distance < 1.0)
@@ -163,7 +164,7 @@ def _piece_around(
     nearest = np.argmin(points.minus((x, y, z)).length())
     own = labels.flat[nearest]
     if own == 0:
-        raise ValueError("the neck axis leaves the bone at the centre of the neck")
+        raise GeometryError("the neck axis leaves the bone at the centre of the neck")
     piece: npt.NDArray[np.bool_] = labels == own
     return piece
 
