@@ -48,7 +48,7 @@ def write_results(analysis: Analysis, directory: Path) -> tuple[str, ...]:
     for femur in analysis.femurs:
         side = femur.crop.side.value
         names += _write_masks(analysis, femur, directory, runs)
-        preview(femur).save(directory / f"{side}_preview.png", optimize=True)
+        preview(femur).save(directory / f"{side}_preview.png")
         names.append(f"{side}_preview.png")
     report = analysis.report.model_dump_json(by_alias=True, indent=2)
     (directory / REPORT_NAME).write_text(report + "\n", encoding="utf-8")
