@@ -8,11 +8,11 @@ import re
 import warnings
 import zlib
 from dataclasses import dataclass
-from typing import Any
 
 import pydicom
 from pydicom.datadict import dictionary_description, tag_for_keyword
-from pydicom.dataset import FileDataset
+from pydicom.dataset import Dataset, FileDataset
+from pydicom.multival import MultiValue
 from pydicom.tag import Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
@@ -48,8 +48,11 @@ MAGIC = b"DICM"
 FIRST_GROUPS = (b"\x02\x00", b"\x08\x00")
 """A file without preamble begins with group 0002 or 0008, little endian."""
 
-SHOWABLE = re.compile(r"[\w\s.+\-\\,\[\]']{0,80}", re.ASCII)
-"""What a message repeats of a value; anything else is only said to be there."""
+NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
+"""A decimal string (PS3.5 6.2, DS and IS)."""
+
+SHOWABLE = re.compile(r"[\d.eE+\-\\ naif]{1,100}|[A-Z_]{1,16}[12]?", re.ASCII)
+"""What a message repeats of a value, numbers and code words; other text might be a name."""
 
 MAX_META_BYTES = 4096
 """Where file meta information, which names the transfer syntax, has ended in any real file."""
@@ -73,16 +76,15 @@ class Header:
     @property
     def sop_class_uid(self) -> str:
         """What kind of object the file holds; empty where it does not say."""
-        in_meta = self.dataset.file_meta.get("MediaStorageSOPClassUID", "")
-        return self.optional_text("SOPClassUID") or str(in_meta)
+        return self.optional_text("SOPClassUID") or self.meta_text("MediaStorageSOPClassUID")
+
+    def meta_text(self, keyword: str) -> str:
+        """A value of the file meta information as text; empty when absent."""
+        return self._text(self.dataset.file_meta, keyword)
 
     def optional_text(self, keyword: str) -> str:
         """The value as stripped text, values joined by a backslash; empty when absent."""
-        value = self._value(keyword)
-        if value is None:
-            return ""
-        values = value if isinstance(value, list | tuple | pydicom.multival.MultiValue) else [value]
-        return "\\".join(str(part).strip() for part in values)
+        return self._text(self.dataset, keyword)
 
     def text(self, keyword: str) -> str:
         """The value as text.
@@ -105,11 +107,11 @@ class Header:
         text = self.optional_text(keyword)
         if not text:
             raise self.missing(keyword, need)
-        try:
-            numbers = tuple(float(part) for part in text.split("\\"))
-        except ValueError:
-            raise self.invalid(keyword, need) from None
-        if len(numbers) != count or not all(math.isfinite(number) for number in numbers):
+        parts = text.split("\\")
+        if len(parts) != count or not all(NUMBER.fullmatch(part) for part in parts):
+            raise self.invalid(keyword, need)
+        numbers = tuple(float(part) for part in parts)
+        if not all(math.isfinite(number) for number in numbers):
             raise self.invalid(keyword, need)
         return numbers
 
@@ -135,24 +137,28 @@ class Header:
     def invalid(self, keyword: str, need: str) -> SeriesError:
         """The refusal of a file with an impossible value."""
         text = self.optional_text(keyword)
-        found = f'"{text}"' if SHOWABLE.fullmatch(text) else f"{len(text)} characters"
+        found = f'"{text}"' if SHOWABLE.fullmatch(text) else f"text of {len(text)} characters"
         return SeriesError(
             f"file {self.position}: tag {name_of(keyword)} is {found}; needed: {need}; "
             "export the series again from the scanner or the archive",
             code="invalid_tag",
         )
 
-    def _value(self, keyword: str) -> Any:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                return self.dataset.get(keyword)
-            except Exception as error:  # pydicom raises whatever the bytes provoke
-                raise SeriesError(
-                    f"file {self.position}: tag {name_of(keyword)} cannot be read as its type "
-                    "demands; export the series again from the scanner or the archive",
-                    code="invalid_tag",
-                ) from error
+    def _text(self, dataset: Dataset, keyword: str) -> str:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                value = dataset.get(keyword)
+        except Exception as error:  # pydicom raises whatever the bytes provoke
+            raise SeriesError(
+                f"file {self.position}: tag {name_of(keyword)} cannot be read as its type "
+                "demands; export the series again from the scanner or the archive",
+                code="invalid_tag",
+            ) from error
+        if value is None:
+            return ""
+        parts = value if isinstance(value, list | tuple | MultiValue) else [value]
+        return "\\".join(str(part).strip() for part in parts)
 
 
 def name_of(keyword: str) -> str:

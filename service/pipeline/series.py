@@ -29,6 +29,9 @@ A series of fewer is set aside (scouts, bolus tracking)."""
 MODALITY = re.compile(r"[A-Z]{2,16}")
 """A modality that a message may repeat (PS3.3 C.7.3.1.1.1)."""
 
+SHOWABLE_UID = re.compile(r"[0-9a-f.]{1,64}")
+"""A UID that a message may repeat (PS3.5 section 9); some anonymisers write a hexadecimal hash."""
+
 
 class _Kind(StrEnum):
     """What a file is to us."""
@@ -202,4 +205,7 @@ def _list_counts(counts: Counter[_Kind] | Counter[str]) -> str:
 
 
 def _list_series(series: dict[str, list[_Candidate]]) -> str:
-    return ", ".join(f"{uid} ({len(c)} slices)" for uid, c in sorted(series.items()))
+    return ", ".join(
+        f"{uid if SHOWABLE_UID.fullmatch(uid) else 'one with a malformed UID'} ({len(c)} slices)"
+        for uid, c in sorted(series.items())
+    )

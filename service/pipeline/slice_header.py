@@ -13,6 +13,18 @@ from service.pipeline.dicom_header import Header
 UNIT_TOLERANCE = 1e-3
 """How far direction cosines may be from unit length and right angle (PS3.3 C.7.6.2)."""
 
+PIXEL_MM = (0.01, 5.0)
+"""Pixel spacing of any CT, with room on both sides."""
+
+MAX_POSITION_MM = 100_000.0
+"""Farther from its origin no scanner's table moves."""
+
+MAX_SLOPE = 1000.0
+"""HU per stored step; 8-bit copies of CT have about 32."""
+
+MAX_INTERCEPT_HU = 100_000.0
+"""HU of stored value 0, either sign; scanners use -1024 or 0, extended ranges -10240."""
+
 GREYSCALE = ("MONOCHROME1", "MONOCHROME2")
 """Both store the same values; MONOCHROME1 only asks a screen to invert them (PS3.3 C.7.6.3.1.2)."""
 
@@ -52,13 +64,18 @@ def read_slice_header(member: Member, header: Header) -> SliceHeader:
     """
     _check_pixel_meaning(header)
     x, y, z = header.numbers("ImagePositionPatient", 3)
+    if max(abs(x), abs(y), abs(z)) > MAX_POSITION_MM:
+        raise header.invalid("ImagePositionPatient", f"at most {MAX_POSITION_MM:g} mm")
     row_mm, column_mm = header.numbers("PixelSpacing", 2)
-    if min(row_mm, column_mm) <= 0:
-        raise header.invalid("PixelSpacing", "two numbers above 0, in mm")
+    low, high = PIXEL_MM
+    if min(row_mm, column_mm) < low or max(row_mm, column_mm) > high:
+        raise header.invalid("PixelSpacing", f"two numbers from {low:g} to {high:g} mm")
     (slope,) = header.numbers("RescaleSlope", 1)
-    if slope <= 0:
-        raise header.invalid("RescaleSlope", "a number above 0, which turns stored values into HU")
+    if not 0 < slope <= MAX_SLOPE:
+        raise header.invalid("RescaleSlope", f"a number above 0 and up to {MAX_SLOPE:g}")
     (intercept,) = header.numbers("RescaleIntercept", 1)
+    if abs(intercept) > MAX_INTERCEPT_HU:
+        raise header.invalid("RescaleIntercept", f"at most {MAX_INTERCEPT_HU:g} HU, either sign")
     return SliceHeader(
         ct_slice=CtSlice(
             member=member,

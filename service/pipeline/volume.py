@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydicom.dataset import FileDataset
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -95,10 +94,10 @@ def _stored_values(
     _check_pixel_bytes(header, shape)
     try:
         stored = dataset.pixel_array
-    except Exception as error:  # decoders raise whatever the bytes provoke
+    except BaseException as error:  # a panic of the RLE decoder (Rust) is no Exception
         raise SeriesError(
             f"file {header.position}: pixel data in transfer syntax "
-            f"{_transfer_syntax(dataset).name} cannot be decoded ({type(error).__name__}); send "
+            f"{_transfer_syntax(header).name} cannot be decoded ({type(error).__name__}); send "
             "the file again, or uncompressed (Explicit VR Little Endian)",
             code="undecodable_pixel_data",
         ) from error
@@ -132,8 +131,10 @@ def _padding(header: Header, stored: npt.NDArray[np.integer[Any]]) -> npt.NDArra
 def _check_pixel_bytes(header: Header, shape: tuple[int, ...]) -> None:
     """Enough bytes for the pixels; the transfer syntax is known."""
     dataset = header.dataset
-    found = len(dataset.get("PixelData") or b"")
-    syntax = _transfer_syntax(dataset)
+    # raw: converting an element whose type is damaged raises
+    element = dataset.get_item("PixelData")
+    found = len(element.value or b"") if element is not None else 0
+    syntax = _transfer_syntax(header)
     dataset.file_meta.TransferSyntaxUID = syntax
     needed = 1
     if syntax in NATIVE_SYNTAXES:
@@ -146,10 +147,10 @@ def _check_pixel_bytes(header: Header, shape: tuple[int, ...]) -> None:
         )
 
 
-def _transfer_syntax(dataset: FileDataset) -> UID:
+def _transfer_syntax(header: Header) -> UID:
     """As the file says; where it has no file meta information, as it was parsed."""
-    named = dataset.file_meta.get("TransferSyntaxUID")
+    named = header.meta_text("TransferSyntaxUID")
     if named:
-        return UID(str(named))
-    implicit, _ = dataset.original_encoding
+        return UID(named)
+    implicit, _ = header.dataset.original_encoding
     return ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian

@@ -42,7 +42,10 @@ def test_missing_rescale_is_never_guessed() -> None:
     ("keyword", "text"),
     [
         ("RescaleSlope", "0"), ("RescaleSlope", "-1"), ("RescaleSlope", "nan"),
-        ("RescaleSlope", "1\\1"), ("RescaleSlope", "one"), ("RescaleIntercept", "inf"),
+        ("RescaleSlope", "1e300"), ("RescaleSlope", "1_0"), ("RescaleIntercept", "-1e300"),
+        ("ImagePositionPatient", "0\\0\\1e300"), ("PixelSpacing", "1e-30\\1e-30"),
+        ("RescaleSlope", "Doe Jane"), ("RescaleSlope", "1\\1"), ("RescaleSlope", "one"),
+        ("RescaleIntercept", "inf"),
         ("RescaleIntercept", PATIENT), ("RescaleIntercept", TRUNCATED_NUMBER),
         ("PixelSpacing", "0.5"), ("PixelSpacing", "0\\0.5"), ("PixelSpacing", "-0.5\\0.5"),
         ("PixelSpacing", "nan\\0.5"), ("ImagePositionPatient", "0\\0"),

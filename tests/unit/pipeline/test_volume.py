@@ -191,6 +191,17 @@ def test_an_unknown_transfer_syntax_is_refused() -> None:
     assert caught.code == "undecodable_pixel_data"
 
 
+def test_a_panic_of_a_decoder_is_a_refusal_like_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    class PanicException(BaseException):
+        """As pylibjpeg-rle's Rust code raises it."""
+
+    def panic(_: Dataset) -> None:
+        raise PanicException
+
+    monkeypatch.setattr(Dataset, "pixel_array", property(panic))
+    assert refusal(ct_members()).code == "undecodable_pixel_data"
+
+
 def test_no_pixels_at_all_are_refused() -> None:
     def change(slices: list[Dataset]) -> None:
         del slices[3].PixelData

@@ -1,0 +1,85 @@
+"""Every real series of the reference data reads to a volume or is refused for the right reason."""
+
+import os
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from service.adapters.upload_archive import ArchiveLimits, read_members
+from service.domain.imaging import CtSeries, CtVolume
+from service.errors import InputError
+from service.pipeline.series import read_series
+from service.pipeline.volume import read_volume
+
+DATA = Path(os.environ.get("FEMURCT_DATA", "../shared/data"))
+GOOD_SERIES = sorted(DATA.glob("ct_series/*/*.zip"))
+ANNOTATED = sorted(DATA.glob("annotations/STS_*"))
+
+REFUSALS = {
+    # 40 of the 133 slices of a chest at 1 to 22 mm; each file has its own frame of reference
+    "chest_no_femur": "uneven_spacing",
+    # rows tilted by 14 degrees, stacked along the table
+    "dicom2nifti_gantrytilting_001": "gantry_tilt",
+    # four measurements of one slice (bolus tracking)
+    "dicom2nifti_notavolume_001": "duplicate_position",
+    # two MR slices, beside two NIfTI files
+    "dicom2nifti_slicecount": "no_ct_series",
+    "dicom2nifti_slicecount_001": "no_ct_series",
+    # the two series of the next two files together
+    "dicom2nifti_sliceincrement": "several_series",
+    # gaps 5, 5, 10 mm
+    "dicom2nifti_sliceincrement_001": "uneven_spacing",
+    # gaps 0.75, 0.75, 1.5 mm, tilted besides
+    "dicom2nifti_sliceincrement_002": "uneven_spacing",
+    # four MR slices in two orientations
+    "dicom2nifti_sliceorientation_001": "no_ct_series",
+    # one or two slices each of three CT series, and a perfusion map as enhanced CT
+    "enhanced_ct_malformed": "too_few_slices",
+    # 14 slices 4 mm apart, then 14 slices 7 mm apart, tilted besides
+    "ge_gantry_tilt_variable_spacing": "uneven_spacing",
+    # one slice, in ten lossless transfer syntaxes and some derived lossy ones
+    "transfer_syntaxes": "too_few_slices",
+}
+
+pytestmark = [
+    pytest.mark.data,
+    pytest.mark.skipif(not DATA.is_dir(), reason=f"no reference data at {DATA}; set FEMURCT_DATA"),
+]
+
+
+def _series(archive: Path) -> CtSeries:
+    return read_series(read_members(archive, ArchiveLimits()))
+
+
+def _volume(archive: Path) -> CtVolume:
+    return read_volume(_series(archive))
+
+
+@pytest.mark.parametrize("archive", GOOD_SERIES, ids=lambda path: path.stem)
+def test_a_real_series_reads_to_a_volume_in_hu(archive: Path) -> None:
+    volume = _volume(archive)
+    assert volume.hu.dtype == np.int16
+    assert volume.geometry.spacing_mm == pytest.approx((3.27, 0.9766, 0.9766), abs=1e-4)
+    # rows to the left, columns to posterior, slices to superior
+    assert (np.diag(volume.geometry.affine_lps) > 0).all()
+    # air and muscle
+    assert np.percentile(volume.hu, 0.5) < -900
+    assert ((volume.hu > 0) & (volume.hu < 100)).mean() > 0.1
+
+
+@pytest.mark.parametrize("archive", sorted(DATA.glob("odd_series/*.zip")), ids=lambda p: p.stem)
+def test_an_odd_series_is_refused_for_the_right_reason(archive: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        _volume(archive)
+    assert caught.value.code == REFUSALS[archive.stem]
+
+
+@pytest.mark.parametrize("folder", ANNOTATED, ids=lambda path: path.name)
+def test_an_annotation_lies_on_the_grid_that_is_read(folder: Path) -> None:
+    (archive,) = DATA.glob(f"ct_series/*/{folder.name}.zip")
+    geometry = _series(archive).geometry
+    mask = nib.load(folder / "periosteal.nii.gz")
+    assert mask.shape == geometry.shape_zyx[::-1]
+    assert np.allclose(mask.affine, geometry.affine_ras, atol=1e-3)
