@@ -32,7 +32,7 @@ class Settings(BaseSettings):
     )
     redis_url: str | None = Field(
         default=None,
-        validation_alias=AliasChoices("redis_url", "FEMURCT_REDIS_URL", "REDIS_URL"),
+        validation_alias=AliasChoices("FEMURCT_REDIS_URL", "REDIS_URL"),
         description="redis://, rediss:// or unix:// address; unset: an embedded broker is started",
     )
     host: str = Field(default="127.0.0.1", description="address the API listens on")

@@ -85,6 +85,10 @@ class RedisJobStore:
         self._renew = self._redis.register_script(_RENEW)
         self._release = self._redis.register_script(_RELEASE)
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._redis.close()
+
     def ping(self) -> None:
         """Return if Redis answers."""
         _asked(self._redis.ping)

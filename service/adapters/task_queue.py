@@ -71,6 +71,11 @@ class CeleryTaskQueue:
         except (OperationalError, redis.RedisError, OSError) as error:
             raise _unavailable() from error
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._app.close()
+        self._redis.close()
+
     def depth(self) -> int:
         """Requests that wait for a worker.
 

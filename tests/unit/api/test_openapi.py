@@ -1,0 +1,28 @@
+"""The description of the API, and what importing the API loads."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from service.api.openapi import openapi_yaml
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_openapi_yaml_is_what_the_code_says() -> None:
+    written = (ROOT / "openapi.yaml").read_text(encoding="utf-8")
+    assert written == openapi_yaml(), "run `make openapi`"
+
+
+def test_importing_the_api_loads_nothing_heavy() -> None:
+    script = (
+        "import sys, service.api.app, service.bootstrap\n"
+        "heavy = {'numpy', 'pydicom', 'onnxruntime', 'scipy', 'skimage', 'nibabel', 'highdicom'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,82 @@
+"""Every error is a problem with a stable code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from service.api.app import create_app
+from service.api.problems import STATUS
+from tests.builders.jobs import Service
+
+DOCS = Path(__file__).parents[3] / "docs" / "api.md"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/nothing", 404, "not_found"),
+        ("PUT", "/v1/jobs", 405, "method_not_allowed"),
+        ("GET", "/v1/jobs?limit=x", 422, "invalid_request"),
+        ("GET", "/v1/jobs?limit=0", 422, "invalid_request"),
+        ("POST", "/v1/jobs?stride=0", 422, "invalid_request"),
+        ("POST", "/v1/jobs?series_instance_uid=Doe", 422, "invalid_request"),
+        ("POST", "/v1/jobs", 415, "unsupported_media_type"),
+        ("GET", "/v1/jobs/x/result?masks=png", 422, "invalid_request"),
+    ],
+)
+def test_a_refusal_is_a_problem(
+    client: TestClient, method: str, path: str, status: int, code: str
+) -> None:
+    response = client.request(method, path)
+    body = response.json()
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert (response.status_code, body["status"], body["code"]) == (status, status, code)
+    assert set(body) == {"type", "title", "status", "code", "detail"}
+
+
+def test_405_names_the_methods_that_exist(client: TestClient) -> None:
+    assert client.put("/v1/models").headers["Allow"] == "GET"
+
+
+def test_what_was_sent_is_not_repeated(client: TestClient) -> None:
+    response = client.get("/v1/jobs", params={"limit": "Doe"})
+    assert "Doe" not in response.text
+
+
+def test_an_unknown_error_is_a_problem_that_tells_nothing(
+    client: TestClient, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise RuntimeError("DOE^JANE")
+
+    monkeypatch.setattr(service.jobs, "unfinished", fail)
+    response = client.get("/v1/jobs")
+    assert (response.status_code, response.json()["code"]) == (500, "internal_error")
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert "DOE" not in response.text
+
+
+@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/jobs/x", "/v1/models", "/v1/jobs/x/result"])
+@pytest.mark.parametrize("headers", [{}, {"X-API-Key": "no"}, {"Authorization": "Bearer no"}])
+def test_without_a_key_nothing_is_told(
+    service: Service, path: str, headers: dict[str, str]
+) -> None:
+    client = TestClient(create_app(service.api(api_keys=("one", "two"))))
+    response = client.get(path, headers=headers)
+    assert (response.status_code, response.json()["code"]) == (401, "unauthorized")
+    assert response.headers["WWW-Authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("headers", [{"X-API-Key": "two"}, {"Authorization": "Bearer one"}])
+def test_either_header_carries_a_key(service: Service, headers: dict[str, str]) -> None:
+    client = TestClient(create_app(service.api(api_keys=("one", "two"))))
+    assert client.get("/v1/jobs", headers=headers).status_code == 200
+
+
+def test_every_code_is_documented_with_its_status() -> None:
+    table = dict(re.findall(r"^\| `(\w+)` \| (\d+) \|", DOCS.read_text(), re.MULTILINE))
+    assert table == {code: str(status.value) for code, status in STATUS.items()}
