@@ -55,11 +55,14 @@ class QualityFlag(Frozen):
 
 
 class Compartments(Frozen):
-    """Volumes of one region in cm3: voxels of the delivered masks x voxel volume, nothing else."""
+    """Volumes of one region in cm3: voxels of the delivered masks x voxel volume, nothing else.
+
+    ``cortical`` and ``trabecular`` are null where no endosteal surface was found.
+    """
 
     integral: float = Field(ge=0)
-    cortical: float = Field(ge=0)
-    trabecular: float = Field(ge=0)
+    cortical: float | None = Field(ge=0)
+    trabecular: float | None = Field(ge=0)
 
 
 class RegionalVolumes(Frozen):

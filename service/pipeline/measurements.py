@@ -13,13 +13,15 @@ MM3_PER_CM3 = 1000.0
 def measure(masks: FemurMasks, regions: FemurRegions) -> RegionalVolumes:
     """Volumes of one femur's regions in cm3.
 
-    Cortical is periosteal minus endosteal. A region without a voxel could not be bounded and is
+    Cortical is periosteal minus endosteal; without any endosteal voxel both compartments are null.
+    A region without a voxel could not be bounded and is
     null, and so are the sums it is part of: ``combination`` is neck + trochanter +
     intertrochanter (paper, Table 2), ``total`` adds the head.
     """
     size = max(FemurRegion) + 1
     integral = np.bincount(regions.labels[masks.periosteal], minlength=size)
     trabecular = np.bincount(regions.labels[masks.endosteal], minlength=size)
+    divided = bool(masks.endosteal.any())
     voxel_cm3 = masks.geometry.voxel_volume_mm3 / MM3_PER_CM3
 
     def volumes(*parts: FemurRegion) -> Compartments | None:
@@ -29,8 +31,8 @@ def measure(masks: FemurMasks, regions: FemurRegions) -> RegionalVolumes:
         inner = sum(int(trabecular[part]) for part in parts)
         return Compartments(
             integral=whole * voxel_cm3,
-            cortical=(whole - inner) * voxel_cm3,
-            trabecular=inner * voxel_cm3,
+            cortical=(whole - inner) * voxel_cm3 if divided else None,
+            trabecular=inner * voxel_cm3 if divided else None,
         )
 
     combination = (FemurRegion.NECK, FemurRegion.TROCHANTER, FemurRegion.INTERTROCHANTER)

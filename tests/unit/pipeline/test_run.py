@@ -1,0 +1,141 @@
+"""The whole pipeline on a drawn femur, with networks that only threshold HU."""
+
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from service.domain.findings import FemurSide, FlagCode
+from service.domain.geometry import SpacingMm, VolumeGeometry
+from service.domain.imaging import Member
+from service.domain.jobs import Stage
+from service.domain.model_contract import ModelContract
+from service.errors import AnatomyError, JobCancelled
+from service.pipeline.run import AnalysisRequest, Networks, analyse
+from tests.builders.ct_series import CtSeriesSpec, build_slices, to_members
+from tests.builders.femur_shapes import femur, grid_points
+
+SPACING = SpacingMm(2.0, 2.0, 2.0)
+FEMUR_X_MM = 70.0
+"""Where the head centre lies to the left of the isocentre."""
+
+
+@dataclass(frozen=True)
+class ThresholdNetwork:
+    """1 where HU lies between two bounds."""
+
+    contract: ModelContract
+    above_hu: float
+    below_hu: float
+    provider: str = "test"
+    sha256: str = "0" * 64
+
+    def predict(self, hu: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return ((hu > self.above_hu) & (hu < self.below_hu)).astype(np.float32)
+
+
+NETWORKS = Networks(
+    periosteal=ThresholdNetwork(ModelContract(role="periosteal"), 150.0, 4000.0),
+    endosteal=ThresholdNetwork(ModelContract(role="endosteal"), -100.0, 700.0),
+)
+
+
+@cache
+def hip_members(*, mirrored: bool = False, head: bool = True) -> tuple[Member, ...]:
+    """A CT of one femur (cortex 1000 HU, inside 400 HU) in muscle: left, or mirrored to right."""
+    grid = VolumeGeometry.axis_aligned((93, 60, 100), SPACING, (-20.0, -60.0, -150.0))
+    points = grid_points(grid) - (FEMUR_X_MM, 0.0, 0.0)
+    inside = femur(points)
+    if not head:
+        inside = np.where(points[..., 2] > -90.0, -1.0, inside)
+    hu = np.full(grid.shape_zyx, 50, np.int16)
+    hu[inside > 0] = 1000
+    hu[inside > 4.0] = 400
+    x, y, z = (float(v) for v in grid.affine_lps[:3, 3])
+    if mirrored:
+        hu = np.ascontiguousarray(hu[:, :, ::-1])
+        x = -(x + (grid.shape_zyx[2] - 1) * SPACING.x)
+    spec = CtSeriesSpec(
+        stored=hu,
+        spacing_zyx_mm=tuple(SPACING),
+        origin_lps_mm=(x, y, z),
+    )
+    return tuple(to_members(build_slices(spec)))
+
+
+def run(members: tuple[Member, ...], networks: Networks = NETWORKS, listener=None):
+    heard = []
+
+    def listen(stage: Stage, done: int, total: int) -> None:
+        heard.append((stage, done, total))
+
+    return analyse(AnalysisRequest(members, "f" * 64), networks, listener or listen), heard
+
+
+def test_a_hip_is_found_divided_and_measured() -> None:
+    analysis, _ = run(hip_members())
+    (left,) = analysis.report.femurs
+    assert left.side is FemurSide.LEFT
+    assert left.complete
+    head = left.geometry.head_centre_lps_mm
+    assert head is not None
+    np.testing.assert_allclose(head, (FEMUR_X_MM, 0.0, 0.0), atol=1.0)
+    total = left.volumes_cm3.total
+    assert total is not None
+    assert total.integral == pytest.approx(total.cortical + total.trabecular)
+
+
+def test_a_mirrored_hip_gives_the_mirrored_masks() -> None:
+    left, right = run(hip_members())[0], run(hip_members(mirrored=True))[0]
+    assert right.report.femurs[0].side is FemurSide.RIGHT
+    for name in ("periosteal", "endosteal"):
+        ours = getattr(left.femurs[0].masks, name)
+        theirs = getattr(right.femurs[0].masks, name)
+        np.testing.assert_array_equal(ours, theirs[:, :, ::-1])
+
+
+def test_progress_only_grows_and_ends_at_its_total() -> None:
+    _, heard = run(hip_members())
+    stages = list(dict.fromkeys(stage for stage, _, _ in heard))
+    assert stages == [Stage.READ, Stage.CROP, Stage.PERIOSTEAL, Stage.ENDOSTEAL, Stage.REGIONS]
+    done = [d for _, d, _ in heard]
+    assert done == sorted(done)
+    assert heard[-1][1] == heard[-1][2] > 0
+
+
+def test_a_listener_can_cancel_between_windows() -> None:
+    def cancel(stage: Stage, done: int, total: int) -> None:
+        if done == 1:
+            raise JobCancelled("cancelled by the sender")
+
+    with pytest.raises(JobCancelled):
+        run(hip_members(), listener=cancel)
+
+
+def test_networks_that_see_nothing_leave_no_femur() -> None:
+    blind = Networks(
+        periosteal=replace(NETWORKS.periosteal, above_hu=5000.0), endosteal=NETWORKS.endosteal
+    )
+    with pytest.raises(AnatomyError, match="without a femur") as caught:
+        run(hip_members(), blind)
+    assert caught.value.code == "no_proximal_femur"
+
+
+def test_a_shaft_alone_is_no_proximal_femur() -> None:
+    with pytest.raises(AnatomyError, match="without head, neck or trochanters"):
+        run(hip_members(head=False))
+
+
+def test_without_an_endosteal_surface_compartments_are_unknown_not_zero() -> None:
+    blind = Networks(
+        periosteal=NETWORKS.periosteal, endosteal=replace(NETWORKS.endosteal, above_hu=5000.0)
+    )
+    (left,) = run(hip_members(), blind)[0].report.femurs
+    head = left.volumes_cm3.head
+    assert head is not None
+    assert head.integral > 0
+    assert head.cortical is None
+    assert head.trabecular is None
+    assert FlagCode.ENDOSTEAL_NOT_FOUND in [flag.code for flag in left.flags]
