@@ -170,9 +170,9 @@ def _skin(
 
 
 def table_distance_mm(body: BodyAnatomy, pelvis: PelvisAnatomy, points: Points) -> FloatArray:
-    """Signed distance to the table top, a curved shell 4 mm thick under the back."""
+    """Signed distance to the table top, a curved shell 10 mm thick under the back."""
     x, y, _ = points.minus(pelvis.origin_lps_mm)
     top = np.float32(8 + body.half_depth_mm + body.table_gap_mm)
     sag = x**2 / np.float32(1400.0)
-    middle = np.abs(y + sag - top - 2) - 2
+    middle = np.abs(y + sag - top - 5) - 5
     return np.asarray(np.maximum(middle, np.abs(x) - 215), np.float32)
