@@ -14,6 +14,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -63,15 +64,14 @@ Stride = Annotated[
 SeriesUid = Annotated[
     str | None, typer.Option("--series", help="Series Instance UID, where the zip has several.")
 ]
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="Folder for jobs and the embedded broker's data.")
-]
 
 
 @app.command()
 def up(
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="0 picks a free one.")] = None,
-    data_dir: DataDir = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder for jobs and the embedded broker's data.")
+    ] = None,
 ) -> None:
     """Start API, worker and, without a Redis URL, an embedded broker; Ctrl-C stops all."""
     from service.up import run_all
@@ -86,7 +86,9 @@ def api() -> None:
     """Start the API alone; it needs a Redis URL and a data folder shared with the workers."""
     from service import bootstrap
 
-    bootstrap.run_api(_settings())
+    # the server has ended in order when it raises this
+    with suppress(KeyboardInterrupt):
+        bootstrap.run_api(_settings())
 
 
 @app.command()
@@ -170,10 +172,9 @@ def models() -> None:
     from service.console import show_models
 
     folder = _settings().weights_dir
-    found = read_models(folder)
-    if not found:
+    if not any(folder.glob("*.onnx")):
         raise ModelError(f"found no network files (*.onnx) in {folder}")
-    show_models(_console(), found)
+    show_models(_console(), read_models(folder))
 
 
 @app.command()

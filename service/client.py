@@ -255,15 +255,16 @@ class ServiceClient:
         )
 
     def _refusal(self, answer: httpx.Response) -> FemurctError:
+        status = answer.status_code
         try:
             problem = _Problem.model_validate_json(answer.content)
         except ValidationError:
-            return self._unexpected(f"status {answer.status_code} without problem details")
-        status = answer.status_code
+            problem = _Problem(detail=f"{self.url} answers with status {status}, unexplained")
+        detail = problem.detail or problem.title
         if status in UNUSABLE_STATUSES:
-            return InputError(problem.detail or problem.title, code=problem.code)
+            return InputError(detail, code=problem.code)
         kind = ServiceAway if status >= FIRST_SERVER_ERROR else ServiceError
-        return kind(problem.detail or problem.title, code=problem.code)
+        return kind(detail, code=problem.code)
 
 
 class ServiceAway(ServiceError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -131,7 +130,7 @@ def _service(data_dir: Path) -> Iterator[ServiceClient]:
             _wait_until_ready(client, child, log)
             yield client
     finally:
-        child.send_signal(signal.SIGINT)
+        child.terminate()
         try:
             child.wait(2 * STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:

@@ -103,12 +103,14 @@ def test_wait_outlasts_a_service_that_is_away_for_a_moment() -> None:
             raise httpx.ConnectError("refused")
         if calls == 2:
             return problem(503, "job_store_unavailable", "the broker is away")
+        if calls == 3:
+            return httpx.Response(500, text="stopping")
         return httpx.Response(200, json=job("succeeded"))
 
     with connected(answer) as service:
         service.wait(RemoteJob(id=JOB, state=JobState.RUNNING), lambda _: None)
 
-    assert calls == 3
+    assert calls == 4
 
 
 def test_wait_gives_up_a_service_that_stays_away(monkeypatch: pytest.MonkeyPatch) -> None:
