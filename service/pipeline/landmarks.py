@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +17,10 @@ from service.pipeline.shaft import (
     MIN_START_POINTS,
     Line,
     ShaftFit,
+    axial_centroids,
     fit_shaft,
     robust_line,
+    shaft_section,
     shell_centroids,
 )
 
@@ -27,6 +30,15 @@ TROCHANTER_BELOW_HEAD_MM = (18.0, 110.0)
 SHAFT_ROUNDS = 8
 SHAFT_CONVERGED_DEG = 0.05
 """The shaft axis and the lesser trochanter depend on each other and are sought in turns."""
+
+HEADLESS_MEDIAL = np.array([-1.0, 0.0, 0.0])
+"""Where the head would be, for a femur whose head is not in view."""
+
+WIDENING_MM = 15.0
+WIDENING_BELOW_MM = 40.0
+MIN_WIDENING = 1.4
+"""Without a head, the section 15 mm above a lesser trochanter is at least 1.4 times as large as
+the shaft 40 mm below it (1.9 to 3.1 in reference masks)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +59,7 @@ class Landmarks:
     """What was found of one femur, in the left frame; None where the definition finds nothing.
 
     Attributes:
-        head: the sphere; everything else needs it.
+        head: the sphere; without it no region can be bounded.
         neck: the search's outcome, found or not.
         neck_end: None without a found neck.
         shaft: None without a lesser trochanter.
@@ -74,7 +86,7 @@ def find_landmarks(field: DistanceField) -> Landmarks:
         end = neck_end(field, head, neck) if neck.found else None
         shaft = _find_shaft(field, head, rough) if rough is not None else None
         return Landmarks(head, neck, end, shaft)
-    return Landmarks()
+    return Landmarks(shaft=_find_headless_shaft(field))
 
 
 def _rough_line(centroids: FloatArray, head: HeadSphere) -> Line | None:
@@ -102,15 +114,52 @@ def _neck_start(field: DistanceField, head: HeadSphere, rough: Line | None) -> F
 
 
 def _find_shaft(field: DistanceField, head: HeadSphere, rough: Line) -> Shaft | None:
+    """The shaft below a known head; None without a lesser trochanter."""
+    nearest, farthest = TROCHANTER_BELOW_HEAD_MM
+
+    def seek(line: Line) -> LesserTrochanter:
+        top = float(line.height_mm(head.centre_mm))
+        medial = head.centre_mm - line.point_mm
+        return find_lesser_trochanter(field, line, medial, (top - farthest, top - nearest))
+
+    return _settled(field, rough, seek)
+
+
+def _find_headless_shaft(field: DistanceField) -> Shaft | None:
+    """The shaft of a femur whose head is not in view; None when no trochanters are in view.
+
+    A bump is a lesser trochanter when enough complete shaft lies below it and the bone widens
+    above it; the ends of the bone, condyles and ridges do not look so.
+    """
+    centroids = axial_centroids(field)
+    if len(centroids) < MIN_START_POINTS:
+        return None
+    bone = field.bone_points_mm()
+
+    def seek(line: Line) -> LesserTrochanter:
+        heights = line.height_mm(bone)
+        return find_lesser_trochanter(
+            field, line, HEADLESS_MEDIAL, (float(heights.min()), float(heights.max()))
+        )
+
+    shaft = _settled(field, robust_line(centroids, np.array([0.0, 0.0, 1.0])), seek)
+    if shaft is None or not shaft.fit.long_enough:
+        return None
+    line = shaft.fit.line
+    height = float(line.height_mm(shaft.lesser_trochanter.point_mm))
+    above = shaft_section(field, line, height + WIDENING_MM).area_mm2
+    below = shaft_section(field, line, height - WIDENING_BELOW_MM).area_mm2
+    return shaft if above >= MIN_WIDENING * below > 0 else None
+
+
+def _settled(
+    field: DistanceField, rough: Line, seek: Callable[[Line], LesserTrochanter]
+) -> Shaft | None:
     """Shaft axis and lesser trochanter in turns, until neither moves; None without the latter."""
     line = rough
-    nearest, farthest = TROCHANTER_BELOW_HEAD_MM
     shaft = None
     for _ in range(SHAFT_ROUNDS):
-        top = float(line.height_mm(head.centre_mm))
-        trochanter = find_lesser_trochanter(
-            field, line, head.centre_mm - line.point_mm, (top - farthest, top - nearest)
-        )
+        trochanter = seek(line)
         if not trochanter.found:
             return shaft
         fit = fit_shaft(field, line, trochanter.height_mm)

@@ -206,8 +206,6 @@ def _geometry(
 ) -> FemurGeometry:
     """Landmarks and planes in the patient's coordinates."""
     head, neck, shaft = landmarks.head, landmarks.neck, landmarks.shaft
-    if head is None:
-        return FemurGeometry()
     found_neck = neck if neck is not None and neck.found else None
     axis = _axis(landmarks)
     end = landmarks.neck_end
@@ -215,8 +213,8 @@ def _geometry(
     if found_neck is not None and axis is not None:
         angle = float(np.rad2deg(np.arccos(np.clip(found_neck.axis @ axis.direction, -1, 1))))
     return FemurGeometry(
-        head_centre_lps_mm=_vector(head.centre_mm, mirrored),
-        head_radius_mm=head.radius_mm,
+        head_centre_lps_mm=_vector(head.centre_mm, mirrored) if head else None,
+        head_radius_mm=head.radius_mm if head else None,
         neck_centre_lps_mm=_vector(found_neck.centre_mm, mirrored) if found_neck else None,
         neck_axis_lps=_vector(found_neck.axis, mirrored) if found_neck else None,
         neck_radius_mm=found_neck.radius_mm if found_neck else None,

@@ -18,6 +18,10 @@ whatever the flexion of the hip; from 3.3 radii on they cross little but shaft."
 
 MIN_START_POINTS = 3
 
+AXIAL_SHARE = 0.6
+AXIAL_MAX_MM = 150.0
+"""Without a head, the lower 60 % of the bone in view, 150 mm at most, starts the line."""
+
 AXIS_FROM_MM = 10.0
 AXIS_TO_MM = 60.0
 AXIS_STEP_MM = 2.5
@@ -101,6 +105,18 @@ def shell_centroids(
     shells = [bone[(distance >= e) & (distance < e + SHELL_STEP_MM)] for e in edges]
     centroids = [s.mean(axis=0) for s in shells if len(s)]
     return np.array(centroids).reshape(-1, 3)
+
+
+def axial_centroids(field: DistanceField) -> FloatArray:
+    """Centroids of axial layers of the lower part of the bone, ``[n, 3]``, lowest first."""
+    bone = field.bone_points_mm()
+    if bone.size == 0:
+        return np.empty((0, 3))
+    low, high = float(bone[:, 2].min()), float(bone[:, 2].max())
+    layer = ((bone[:, 2] - low) / SHELL_STEP_MM).astype(int)
+    last = int(min(AXIAL_SHARE * (high - low), AXIAL_MAX_MM) / SHELL_STEP_MM)
+    layers = [bone[layer == i] for i in range(last)]
+    return np.array([part.mean(axis=0) for part in layers if len(part)]).reshape(-1, 3)
 
 
 def shaft_section(field: DistanceField, line: Line, height_mm: float) -> Section:

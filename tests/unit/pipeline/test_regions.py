@@ -13,6 +13,7 @@ from tests.builders.femur_shapes import (
     NECK_RADIUS_MM,
     SHAFT_X_MM,
     WAIST_MM,
+    femur,
     femur_grid,
     femur_masks,
     grid_points,
@@ -193,11 +194,27 @@ def test_a_femur_one_voxel_short_of_a_known_cut_counts_as_cut(masks: FemurMasks)
     assert FemurRegion.HEAD not in known.labels
 
 
+def test_trochanters_without_a_head_are_found_but_not_measured() -> None:
+    grid = femur_grid(SpacingMm(1.5, 1.5, 1.5), top_mm=-38.0)
+    points = grid_points(grid)
+    half_mm = np.abs(points - (44.0, 0.0, -38.0))
+    block = np.min(np.array([24.0, 20.0, 18.0]) - half_mm, axis=-1)
+    masks = masks_of(np.maximum(femur(points), block), grid)
+    regions = divide(masks, UNCUT)
+    assert codes(regions) == {FlagCode.HEAD_NOT_FOUND}
+    assert regions.geometry.head_centre_lps_mm is None
+    assert regions.geometry.lesser_trochanter_lps_mm == pytest.approx(
+        tuple(LESSER_TROCHANTER), abs=2.0
+    )
+    assert measure(masks, regions) == NOTHING
+
+
 def test_a_shaft_has_no_head() -> None:
     grid = femur_grid(SpacingMm(1.5, 1.5, 1.5))
     masks = masks_of(shaft(grid_points(grid)), grid)
     regions = divide(masks, UNCUT)
     assert codes(regions) == {FlagCode.HEAD_NOT_FOUND}
+    assert regions.geometry.lesser_trochanter_lps_mm is None
     assert measure(masks, regions) == NOTHING
 
 
