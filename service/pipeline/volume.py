@@ -119,13 +119,11 @@ def _padding(header: Header, stored: npt.NDArray[np.integer[Any]]) -> npt.NDArra
     bounds = header.numbers("PixelPaddingValue", 1)
     if header.optional_text("PixelPaddingRangeLimit"):
         bounds += header.numbers("PixelPaddingRangeLimit", 1)
-    # a value written as the wrong one of US and SS still has the right bits
-    bits = 8 * stored.dtype.itemsize
-    low, high = (
-        int(np.array(int(bound) % 2**bits, f"u{bits // 8}").view(stored.dtype))
-        for bound in (bounds[0], bounds[-1])
-    )
-    return (stored >= min(low, high)) & (stored <= max(low, high))
+    # a value written as the wrong one of US and SS is the same modulo the number of codes
+    lowest, codes = np.iinfo(stored.dtype).min, 2 ** (8 * stored.dtype.itemsize)
+    low, high = sorted((int(bound) - lowest) % codes + lowest for bound in (bounds[0], bounds[-1]))
+    padding: npt.NDArray[np.bool_] = (stored >= low) & (stored <= high)
+    return padding
 
 
 def _check_pixel_bytes(header: Header, shape: tuple[int, ...]) -> None:

@@ -116,16 +116,18 @@ def test_12_bit_signed_values_keep_their_sign() -> None:
     assert np.array_equal(_volume(spec).hu, stored)
 
 
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian])
 @pytest.mark.parametrize(("padding", "vr"), [(-2000, "SS"), (63536, "US")])
-def test_padding_becomes_air_whatever_its_sign_type(padding: int, vr: str) -> None:
+def test_padding_becomes_air_whatever_its_sign_type(padding: int, vr: str, syntax: UID) -> None:
     stored = ramp()
     stored[:, 0, 0] = -2000
-
-    def change(slices: list[Dataset]) -> None:
-        for ds in slices:
-            ds.add_new("PixelPaddingValue", vr, padding)
-
-    hu = _volume(CtSeriesSpec(stored=stored, intercept=-24), change).hu
+    # what -2000 is with its bytes exchanged
+    stored[:, 0, 1] = 12536
+    slices = build_slices(CtSeriesSpec(stored=stored, intercept=-24))
+    for ds in slices:
+        ds.add_new("PixelPaddingValue", vr, padding)
+    hu = _read(to_members(slices, syntax)).hu
+    assert (hu[:, 0, 1] == 12536 - 24).all()
     assert (hu[:, 0, 0] == AIR_HU).all()
     assert np.array_equal(hu[:, 1:], stored[:, 1:] - 24)
 
