@@ -138,7 +138,8 @@ class FolderObjectStore:
             JobError: ``job_not_found`` when the job was deleted meanwhile.
         """
         folder = self._folder(job_id)
-        draft = self._incoming / secrets.token_hex(16)
+        self._remove_drafts(job_id)
+        draft = self._incoming / f"{job_id}.{secrets.token_hex(8)}"
         draft.mkdir(mode=0o700)
         try:
             write_result(draft)
@@ -215,6 +216,12 @@ class FolderObjectStore:
                 touched = max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
                 if touched < time.time() - older_than_s:
                     shutil.rmtree(folder, ignore_errors=True)
+
+    def _remove_drafts(self, job_id: str) -> None:
+        """Remove what runs that were killed have left of this job's result."""
+        for draft in self._incoming.iterdir():
+            if draft.name.partition(".")[0] == job_id:
+                shutil.rmtree(draft, ignore_errors=True)
 
     def _folder(self, job_id: str) -> Path:
         folder = self._jobs / job_id

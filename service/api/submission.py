@@ -55,18 +55,20 @@ def submit(
         created_at=now,
         updated_at=now,
     )
-    if key is not None:
-        earlier = _claimed(f"key:{hashlib.sha256(key.encode()).hexdigest()}", job, services)
-        if earlier is not None and earlier.fingerprint != job.fingerprint:
-            raise ServiceError(
-                "this Idempotency-Key came before with another upload or other options; "
-                "use a new key for a new request",
-                code="idempotency_key_reused",
-            )
-        if earlier is not None:
-            return earlier, False
+    key_name = None if key is None else f"key:{hashlib.sha256(key.encode()).hexdigest()}"
+    earlier = _claimed(key_name, job, services) if key_name else None
+    if earlier is not None and earlier.fingerprint != job.fingerprint:
+        raise ServiceError(
+            "this Idempotency-Key came before with another upload or other options; "
+            "use a new key for a new request",
+            code="idempotency_key_reused",
+        )
+    if earlier is not None:
+        return earlier, False
     same = _claimed(f"input:{job.fingerprint}", job, services)
     if same is not None and same.state not in _WITHOUT_RESULT:
+        if key_name:
+            services.jobs.claim(key_name, same.id, instead_of=job.id)
         return same, False
     if same is not None:
         services.jobs.claim(f"input:{job.fingerprint}", job.id, instead_of=same.id)

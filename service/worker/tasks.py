@@ -46,7 +46,7 @@ def run_job(job_id: str, services: WorkerServices) -> None:
         run = _start(job_id, services)
         with LeaseKeeper(services.jobs, job_id, token, services.limits) as keeper:
             _run(run, keeper, services)
-    except JobError as error:
+    except (JobError, LeaseLost) as error:
         logger.info("nothing to run: %s", error.code, extra={"job_id": job_id})
     finally:
         services.jobs.release_lease(job_id, token)

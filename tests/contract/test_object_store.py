@@ -173,6 +173,14 @@ def test_a_deleted_job_leaves_nothing(store: ObjectStore, tmp_path: Path) -> Non
     assert files(tmp_path) == []
 
 
+def test_a_new_run_removes_what_a_killed_one_left(store: ObjectStore, tmp_path: Path) -> None:
+    job, other = accept(store, 1), accept(store, 2)
+    for name in (job.id, other.id):
+        (tmp_path / "incoming" / f"{name}.killed").mkdir()
+    store.publish(job.id, write_report)
+    assert [path.name for path in (tmp_path / "incoming").iterdir()] == [f"{other.id}.killed"]
+
+
 def test_the_sweep_takes_only_what_nobody_has_touched(store: ObjectStore, tmp_path: Path) -> None:
     with store.receive() as upload:
         upload.write(b"PK")

@@ -18,7 +18,8 @@ from service.api.schemas import JobList, JobView, job_view
 from service.api.submission import cancel_or_delete, check_capacity, submit
 from service.api.uploads import check_headers, receive_body
 from service.domain.job_recovery import find_job
-from service.domain.jobs import JobOptions
+from service.domain.jobs import JobOptions, JobState
+from service.errors import FemurctError
 
 POLL_INTERVAL_S = 0.25
 """Between two looks at a job somebody waits for."""
@@ -162,7 +163,8 @@ def delete_job(job_id: str, services: Services) -> Response:
 
 def _view(job_id: str, services: ApiServices) -> JobView:
     job = find_job(job_id, services.jobs, services.objects)
-    unfinished = () if job.state.is_final else services.jobs.unfinished()
+    is_waiting = job.state in (JobState.ACCEPTED, JobState.QUEUED)
+    unfinished = services.jobs.unfinished() if is_waiting else ()
     return job_view(job, services.clock(), unfinished)
 
 
@@ -171,7 +173,10 @@ async def _events(view: JobView, services: ApiServices) -> AsyncIterator[str]:
     etag, silent_since = view.etag, time.monotonic()
     while not view.state.is_final:
         await asyncio.sleep(POLL_INTERVAL_S)
-        view = await run_in_threadpool(_view, view.id, services)
+        try:
+            view = await run_in_threadpool(_view, view.id, services)
+        except FemurctError:  # deleted meanwhile, or the store is away: the client asks again
+            return
         if view.etag != etag:
             etag, silent_since = view.etag, time.monotonic()
             yield f"event: job\ndata: {view.model_dump_json()}\n\n"

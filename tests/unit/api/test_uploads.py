@@ -238,3 +238,13 @@ def test_an_idempotency_key_with_another_body_conflicts(
     response = client.post("/v1/jobs", content=b"other", headers=headers)
     assert code(response) == (409, "idempotency_key_reused")
     assert service.files() == before
+
+
+def test_a_key_of_a_shared_run_leads_to_it_even_when_that_fails_later(
+    client: TestClient, service: Service
+) -> None:
+    first = client.post("/v1/jobs", content=b"PK", headers=ZIP).json()["id"]
+    headers = {**ZIP, "Idempotency-Key": "a"}
+    assert client.post("/v1/jobs", content=b"PK", headers=headers).json()["id"] == first
+    service.moved(service.jobs.get(first), JobState.FAILED)
+    assert client.post("/v1/jobs", content=b"PK", headers=headers).json()["id"] == first
