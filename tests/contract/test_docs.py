@@ -25,7 +25,11 @@ def code_of(document: Path) -> list[str]:
     """Inline code and indented or fenced code lines."""
     text = document.read_text("utf-8")
     indented = re.findall(r"^ {4}(\S.*)$", text, re.MULTILINE)
-    fenced = [line for block in re.findall(r"```\w*\n(.*?)```", text, re.DOTALL) for line in block]
+    fenced = [
+        line
+        for block in re.findall(r"```\w*\n(.*?)```", text, re.DOTALL)
+        for line in block.splitlines()
+    ]
     return [*re.findall(r"`([^`\n]+)`", text), *indented, *fenced]
 
 
