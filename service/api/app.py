@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import service
 from service.api import problems
@@ -36,21 +36,34 @@ def app_without_services() -> FastAPI:
         redoc_url=None,
         separate_input_output_schemas=False,
     )
-    app.middleware("http")(_count)
+    app.add_middleware(_Counting)
     problems.install(app)
     for routes in (jobs, results, service_state):
         app.include_router(routes.router)
     return app
 
 
-async def _count(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-    started = time.perf_counter()
-    status = 500
-    try:
-        response = await call_next(request)
-        status = response.status_code
-        return response
-    finally:
-        route = getattr(request.scope.get("route"), "path", "none")
-        collected: Metrics = request.app.state.metrics
-        collected.answered(request.method, route, status, time.perf_counter() - started)
+class _Counting:
+    """ASGI middleware: counts every request under its route's pattern."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started, status, seconds = time.perf_counter(), 500, 0.0
+
+        async def watched(message: Message) -> None:
+            nonlocal status, seconds
+            if message["type"] == "http.response.start":
+                status, seconds = message["status"], time.perf_counter() - started
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        finally:
+            route = getattr(scope.get("route"), "path", "none")
+            collected: Metrics = scope["app"].state.metrics
+            collected.answered(scope["method"], route, status, seconds)

@@ -15,7 +15,7 @@ _bearer = HTTPBearer(auto_error=False, description="one of FEMURCT_API_KEYS")
 _header = APIKeyHeader(name="X-API-Key", auto_error=False, description="one of FEMURCT_API_KEYS")
 
 
-def authenticate(
+async def authenticate(
     services: Services,
     bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
     header: Annotated[str | None, Security(_header)],

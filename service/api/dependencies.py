@@ -39,8 +39,8 @@ class ApiServices:
     clock: Callable[[], datetime]
 
 
-def services_of(request: Request) -> ApiServices:
-    """The services of the app that handles the request."""
+async def services_of(request: Request) -> ApiServices:
+    """The services of the app that handles the request (async: no trip through a thread)."""
     return cast(ApiServices, request.app.state.services)
 
 

@@ -22,6 +22,10 @@ POOL_START_TIMEOUT_S = 120.0
 """A spawned pool process imports its modules first, slowly on a busy machine."""
 
 
+NICENESS = 5
+"""Below the API on one machine: it must answer while the networks use every core."""
+
+
 def create_celery_app(recipe: WorkerRecipe) -> Celery:
     """The worker's Celery app.
 
@@ -71,6 +75,7 @@ def run_worker(recipe: WorkerRecipe) -> int:
     )
     signals.worker_shutting_down.connect(_stop_pool)
     thread.start()
+    os.nice(NICENESS)
     try:
         worker = app.Worker(
             hostname=f"femurct-{os.getpid()}@{socket.gethostname()}",
