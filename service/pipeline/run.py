@@ -9,11 +9,11 @@ import numpy as np
 
 from service import __version__
 from service.domain.findings import (
+    FemurGeometry,
     FlagCode,
     ModelUsed,
     Provenance,
     QualityFlag,
-    RegionalVolumes,
     Severity,
 )
 from service.domain.geometry import AxisOrder, Box, SpacingMm
@@ -55,10 +55,6 @@ stride of 1 is always available."""
 
 MASK_MARGIN = 8
 """Voxels kept around the periosteal mask for the endosteal network: its first two levels' reach."""
-
-NOTHING_MEASURED = RegionalVolumes(
-    head=None, neck=None, trochanter=None, intertrochanter=None, combination=None, total=None
-)
 
 VERSIONED = ("numpy", "scipy", "scikit-image", "pydicom")
 
@@ -156,7 +152,7 @@ def analyse(request: AnalysisRequest, networks: Networks, listener: ProgressList
         for crop, cropped in zip(crops, on_grid, strict=True)
         if (femur := _analyse_femur(turned, crop, cropped, cascade)) is not None
     )
-    if all(femur.report.volumes_cm3 == NOTHING_MEASURED for femur in found):
+    if not any(_is_proximal(femur.report.geometry) for femur in found):
         raise AnatomyError(_no_femur_sentence(len(found)))
     provenance = Provenance(
         femurct_version=__version__,
@@ -272,6 +268,12 @@ def _doubts(outer: _Surface, inner: _Surface | None) -> tuple[QualityFlag, ...]:
                 )
             )
     return tuple(flags)
+
+
+def _is_proximal(geometry: FemurGeometry) -> bool:
+    """Whether any of head, neck and trochanters was found, measurable or not."""
+    landmarks = (geometry.head_centre_lps_mm, geometry.lesser_trochanter_lps_mm)
+    return any(landmark is not None for landmark in landmarks)
 
 
 def _no_femur_sentence(femurs: int) -> str:
