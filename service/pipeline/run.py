@@ -252,8 +252,8 @@ def _doubts(outer: _Surface, inner: _Surface | None) -> tuple[QualityFlag, ...]:
             QualityFlag(
                 code=FlagCode.ENDOSTEAL_NOT_FOUND,
                 severity=Severity.ERROR,
-                message="no endosteal surface was found: cortical and trabecular volumes are unknown; "
-                "check the contours",
+                message="no endosteal surface was found, so cortical and trabecular volumes "
+                "are unknown; check the contours",
             )
         )
     surfaces = (("periosteal", outer), ("endosteal", inner))
