@@ -1,0 +1,49 @@
+"""What the doctor finds: one failed check stops no other, and says what to do."""
+
+from pathlib import Path
+
+import pytest
+
+from service.doctor import examine
+from service.settings import Settings
+from tests.builders.threshold_networks import write_threshold_networks
+
+
+@pytest.fixture(autouse=True)
+def no_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("REDIS_URL", "FEMURCT_REDIS_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_a_machine_that_has_everything_passes_with_the_provider_explained(tmp_path: Path) -> None:
+    weights = write_threshold_networks(tmp_path / "weights")
+
+    checks = {
+        check.name: check
+        for check in examine(
+            Settings(data_dir=tmp_path / "data", weights_dir=weights, provider="cpu")
+        )
+    }
+
+    assert checks["python"].passed
+    assert checks["periosteal network"].passed
+    assert checks["endosteal network"].passed
+    assert checks["broker"].passed
+    assert "CPUExecutionProvider: FEMURCT_PROVIDER=cpu" in checks["provider"].found
+
+
+def test_what_is_missing_is_named_and_the_rest_is_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    settings = Settings(
+        data_dir=tmp_path / "file" / "data",
+        weights_dir=tmp_path,
+        redis_url="redis://127.0.0.1:9/0",
+    )
+
+    checks = {check.name: check for check in examine(settings)}
+
+    failed = {name for name, check in checks.items() if not check.passed}
+    assert failed >= {"networks", "broker", "data folder"}
+    assert "periosteal.onnx" in checks["networks"].found
+    assert "FEMURCT_DATA_DIR" in checks["data folder"].found
+    assert "memory" in checks
