@@ -9,9 +9,10 @@ import pytest
 
 from service.domain.findings import FemurSide, FlagCode
 from service.domain.geometry import SpacingMm, VolumeGeometry
-from service.domain.imaging import Member
+from service.domain.imaging import Analysis, Member
 from service.domain.jobs import Stage
 from service.domain.model_contract import ModelContract
+from service.domain.ports import ProgressListener
 from service.errors import AnatomyError, JobCancelled
 from service.pipeline.run import AnalysisRequest, Networks, analyse
 from tests.builders.ct_series import CtSeriesSpec, build_slices, to_members
@@ -65,18 +66,26 @@ def hip_members(*, mirrored: bool = False, head: bool = True) -> tuple[Member, .
     return tuple(to_members(build_slices(spec)))
 
 
-def run(members: tuple[Member, ...], networks: Networks = NETWORKS, listener=None):
-    heard = []
+def run(
+    members: tuple[Member, ...],
+    networks: Networks = NETWORKS,
+    listener: ProgressListener = lambda stage, done, total: None,
+) -> Analysis:
+    return analyse(AnalysisRequest(members, "f" * 64), networks, listener)
 
-    def listen(stage: Stage, done: int, total: int) -> None:
-        heard.append((stage, done, total))
 
-    return analyse(AnalysisRequest(members, "f" * 64), networks, listener or listen), heard
+@pytest.fixture(scope="module")
+def left_hip() -> tuple[Analysis, list[tuple[Stage, int, int]]]:
+    """The left hip analysed, and what its listener heard."""
+    heard: list[tuple[Stage, int, int]] = []
+    return run(hip_members(), listener=lambda *told: heard.append(told)), heard
 
 
-def test_a_hip_is_found_divided_and_measured() -> None:
-    analysis, _ = run(hip_members())
-    (left,) = analysis.report.femurs
+LeftHip = tuple[Analysis, list[tuple[Stage, int, int]]]
+
+
+def test_a_hip_is_found_divided_and_measured(left_hip: LeftHip) -> None:
+    (left,) = left_hip[0].report.femurs
     assert left.side is FemurSide.LEFT
     assert left.complete
     head = left.geometry.head_centre_lps_mm
@@ -87,8 +96,8 @@ def test_a_hip_is_found_divided_and_measured() -> None:
     assert total.integral == pytest.approx(total.cortical + total.trabecular)
 
 
-def test_a_mirrored_hip_gives_the_mirrored_masks() -> None:
-    left, right = run(hip_members())[0], run(hip_members(mirrored=True))[0]
+def test_a_mirrored_hip_gives_the_mirrored_masks(left_hip: LeftHip) -> None:
+    left, right = left_hip[0], run(hip_members(mirrored=True))
     assert right.report.femurs[0].side is FemurSide.RIGHT
     for name in ("periosteal", "endosteal"):
         ours = getattr(left.femurs[0].masks, name)
@@ -96,8 +105,8 @@ def test_a_mirrored_hip_gives_the_mirrored_masks() -> None:
         np.testing.assert_array_equal(ours, theirs[:, :, ::-1])
 
 
-def test_progress_only_grows_and_ends_at_its_total() -> None:
-    _, heard = run(hip_members())
+def test_progress_only_grows_and_ends_at_its_total(left_hip: LeftHip) -> None:
+    _, heard = left_hip
     stages = list(dict.fromkeys(stage for stage, _, _ in heard))
     assert stages == [Stage.READ, Stage.CROP, Stage.PERIOSTEAL, Stage.ENDOSTEAL, Stage.REGIONS]
     done = [d for _, d, _ in heard]
@@ -132,7 +141,7 @@ def test_without_an_endosteal_surface_compartments_are_unknown_not_zero() -> Non
     blind = Networks(
         periosteal=NETWORKS.periosteal, endosteal=replace(NETWORKS.endosteal, above_hu=5000.0)
     )
-    (left,) = run(hip_members(), blind)[0].report.femurs
+    (left,) = run(hip_members(), blind).report.femurs
     head = left.volumes_cm3.head
     assert head is not None
     assert head.integral > 0
