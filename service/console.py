@@ -188,7 +188,11 @@ def compartments(femur: FemurReport, region: str) -> Compartments | None:
 
 
 def cells(volumes: Compartments | None) -> tuple[str, str, str]:
-    """Integral, cortical and trabecular volume for a table; a dash where there is none."""
+    """Integral, cortical and trabecular volume for a table; a dash where one is unknown."""
     if volumes is None:
         return ("-", "-", "-")
-    return (f"{volumes.integral:.2f}", f"{volumes.cortical:.2f}", f"{volumes.trabecular:.2f}")
+    integral, cortical, trabecular = (
+        "-" if cm3 is None else f"{cm3:.2f}"
+        for cm3 in (volumes.integral, volumes.cortical, volumes.trabecular)
+    )
+    return (integral, cortical, trabecular)

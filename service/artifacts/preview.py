@@ -242,7 +242,11 @@ def _write_footer(draw: ImageDraw.ImageDraw, report: FemurReport) -> None:
 
 
 def _volume(volume: Compartments | None) -> str:
-    return "not measured" if volume is None else f"{volume.integral:.1f} ({volume.cortical:.1f})"
+    """The integral volume and, where the cortex is known, the cortical one."""
+    if volume is None:
+        return "not measured"
+    cortical = "unknown" if volume.cortical is None else f"{volume.cortical:.1f}"
+    return f"{volume.integral:.1f} ({cortical})"
 
 
 def _text(

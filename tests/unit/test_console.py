@@ -31,6 +31,10 @@ def test_a_region_that_is_not_bounded_is_a_dash_never_zero() -> None:
     )
 
 
+def test_a_compartment_that_is_unknown_is_a_dash() -> None:
+    assert cells(Compartments(integral=1.0, cortical=None, trabecular=None)) == ("1.00", "-", "-")
+
+
 def test_the_report_shows_every_side_region_and_the_notice(pipe: Console) -> None:
     show_report(pipe, analysis(axial_geometry(), FemurSide.LEFT, FemurSide.RIGHT).report)
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from service.artifacts.cut_planes import axial_planes, long_plane, sample
 from service.artifacts.preview import ENDOSTEAL, PERIOSTEAL, SIZE, preview
-from service.domain.findings import FemurGeometry
+from service.domain.findings import Compartments, FemurGeometry
 from service.domain.imaging import FemurResult
 from tests.builders.analyses import analysis, axial_geometry
 
@@ -47,6 +47,13 @@ def test_a_femur_without_landmarks_and_without_an_endosteal_mask_is_drawn(
     masks = replace(femur.masks, endosteal=empty)
     labels = np.zeros_like(femur.labels)
     assert near(preview(replace(femur, masks=masks, labels=labels)), PERIOSTEAL) > 1000
+
+
+def test_a_femur_whose_cortex_is_unknown_is_drawn(femur: FemurResult) -> None:
+    integral_only = Compartments(integral=1.0, cortical=None, trabecular=None)
+    volumes = femur.report.volumes_cm3.model_copy(update={"head": integral_only})
+    report = femur.report.model_copy(update={"volumes_cm3": volumes})
+    assert preview(replace(femur, report=report)).size == SIZE
 
 
 def test_axial_planes_go_through_the_landmarks_slices(femur: FemurResult) -> None:
