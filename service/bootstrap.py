@@ -39,12 +39,16 @@ def now() -> datetime:
 
 
 def configure_logging(level: str) -> None:
-    """Log to standard error, each record with the id of its job or ``-``."""
+    """Log to standard error, each record with the id of its job or ``-``.
+
+    pydicom's own records are left out: they quote the values that they complain of.
+    """
     formatter = logging.Formatter(LOG_FORMAT, defaults={"job_id": "-"})
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(True)
+    logging.getLogger("pydicom").propagate = False
 
 
 @contextmanager

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydicom import config
+from pydicom.valuerep import validate_value
 
 from service import bootstrap
 from service.errors import ServiceError
@@ -24,6 +27,7 @@ def _own_logging() -> Iterator[None]:
     handlers, level = root.handlers[:], root.level
     yield
     root.handlers[:], root.level = handlers, level
+    logging.getLogger("pydicom").propagate = True
     logging.captureWarnings(False)
 
 
@@ -60,3 +64,12 @@ def test_each_record_names_its_job(capsys: pytest.CaptureFixture[str]) -> None:
     first, second = capsys.readouterr().err.splitlines()
     assert first.endswith("INFO service job=abc with")
     assert second.endswith("INFO service job=- without")
+
+
+@pytest.mark.usefixtures("_own_logging")
+def test_no_value_that_pydicom_complains_of_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    bootstrap.configure_logging("INFO")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        validate_value("CS", "Doe^Jane", config.WARN)
+    assert "Jane" not in capsys.readouterr().err
