@@ -105,8 +105,9 @@ def _compared(found: Compartments | None, true: Compartments | None) -> Iterator
     shown = zip(COMPARTMENTS, cells(found), cells(true), strict=True)
     for name, measured_text, true_text in shown:
         text = f"{measured_text} / {true_text}"
-        if found and true:
-            text += f" ({getattr(found, name) / getattr(true, name) - 1:+.1%})"
+        measured, expected = getattr(found, name, None), getattr(true, name, None)
+        if measured is not None and expected:
+            text += f" ({measured / expected - 1:+.1%})"
         yield text
 
 

@@ -49,6 +49,26 @@ def test_each_region_stands_beside_its_truth_with_the_difference() -> None:
     assert "%" not in rows[1]
 
 
+def test_an_unknown_compartment_is_a_dash_without_a_difference() -> None:
+    report = analysis(axial_geometry()).report
+    volumes = report.femurs[0].volumes_cm3.model_copy(
+        update={"head": Compartments(integral=1.0, cortical=None, trabecular=None)}
+    )
+    femur = report.femurs[0].model_copy(update={"volumes_cm3": volumes})
+    shown = io.StringIO()
+
+    show_comparison(
+        Console(file=shown, width=120),
+        report.model_copy(update={"femurs": (femur,)}),
+        truth(Compartments(integral=0.8, cortical=0.5, trabecular=0.3)),
+    )
+
+    row = next(line for line in shown.getvalue().splitlines() if "head" in line)
+    assert "1.00 / 0.80 (+25.0%)" in row
+    assert "- / 0.50 " in row
+    assert row.count("%") == 1
+
+
 def test_a_folder_that_is_not_the_demos_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
 
