@@ -28,11 +28,6 @@ class SpacingMm(NamedTuple):
     y: float
     x: float
 
-    @property
-    def voxel_volume_mm3(self) -> float:
-        """Volume of one voxel of an unsheared grid, in mm3."""
-        return self.z * self.y * self.x
-
 
 @dataclass(frozen=True)
 class Box:
