@@ -9,9 +9,13 @@ from scipy import ndimage
 from service.domain.findings import FemurSide
 from service.domain.geometry import SpacingMm, VolumeGeometry
 from service.domain.imaging import CroppedVolume, CtVolume, FemurCrop
+from service.errors import GeometryError
 
 AIR_HU = -1000.0
 """Written where the target grid reaches past the source."""
+
+PARALLEL_TOLERANCE = 1e-9
+"""Source voxels that one target voxel's step may leave its axis by: rounding, nothing else."""
 
 
 def resample(
@@ -21,37 +25,40 @@ def resample(
     *,
     outside: float,
 ) -> npt.NDArray[np.float32]:
-    """Sample a volume trilinearly at another grid's voxel centres.
+    """Sample a volume trilinearly at the voxel centres of a grid whose axes run alike.
 
     Args:
         values: ``[z, y, x]`` on ``source``.
-        source: grid of ``values``.
-        target: grid to sample at, in the same patient coordinates.
+        source: grid of ``values``; it may lie obliquely in the patient.
+        target: grid to sample at, each axis parallel to the source's or against it.
         outside: value half a voxel and more beyond the source.
 
     Returns:
         float32 ``[z, y, x]`` on ``target``.
+
+    Raises:
+        GeometryError: if an axis of ``target`` is not parallel to the same axis of ``source``.
     """
     # index of the target -> LPS -> index of the source, in array order (z, y, x)
     to_source = np.linalg.inv(source.affine_lps) @ target.affine_lps
     matrix = to_source[:3, :3][::-1, ::-1]
+    steps = np.diagonal(matrix)
+    if not np.allclose(matrix, np.diag(steps), atol=PARALLEL_TOLERANCE):
+        raise GeometryError("two grids must have parallel axes to be resampled axis by axis")
     offset = to_source[:3, 3][::-1]
-    if np.allclose(matrix, np.diag(np.diagonal(matrix)), atol=1e-9):
-        matrix = np.diagonal(matrix)  # scipy samples axis by axis: several times faster
     result: npt.NDArray[np.float32] = ndimage.affine_transform(
         values,
-        matrix,
+        steps,
         offset=offset,
         output_shape=target.shape_zyx,
         output=np.float32,
         order=1,
         mode="nearest",
     )
-    for axis in range(3):
-        if np.ndim(matrix) == 1:
-            index = np.arange(target.shape_zyx[axis]) * matrix[axis] + offset[axis]
-            beyond = (index < -0.5) | (index > source.shape_zyx[axis] - 0.5)
-            np.moveaxis(result, axis, 0)[beyond] = outside
+    for axis, (step, start) in enumerate(zip(steps, offset, strict=True)):
+        index = np.arange(target.shape_zyx[axis]) * step + start
+        beyond = (index < -0.5) | (index > source.shape_zyx[axis] - 0.5)
+        np.moveaxis(result, axis, 0)[beyond] = outside
     return result
 
 

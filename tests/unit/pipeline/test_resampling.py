@@ -4,6 +4,7 @@ import pytest
 from service.domain.findings import FemurSide
 from service.domain.geometry import Box, SpacingMm, VolumeGeometry
 from service.domain.imaging import CtVolume, FemurCrop
+from service.errors import GeometryError
 from service.pipeline.resampling import network_geometry, resample, to_network_grid
 
 
@@ -20,15 +21,27 @@ def test_linear_sampling_reproduces_a_linear_volume() -> None:
     np.testing.assert_allclose(sampled, ramp(target), rtol=1e-5)
 
 
-def test_an_oblique_target_samples_the_same_places() -> None:
-    source = VolumeGeometry.axis_aligned((20, 20, 20), SpacingMm(1.0, 1.0, 1.0))
-    affine = np.eye(4)
-    angle = np.deg2rad(20)
-    affine[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
-    affine[:3, 3] = (8.0, 5.0, 4.0)
-    target = VolumeGeometry((6, 6, 6), affine)
+def turned(geometry: VolumeGeometry, degrees: float) -> VolumeGeometry:
+    """The same grid turned about the z axis of the patient."""
+    turn = np.eye(4)
+    angle = np.deg2rad(degrees)
+    turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    return VolumeGeometry(geometry.shape_zyx, turn @ geometry.affine_lps)
+
+
+def test_oblique_and_flipped_grids_of_the_same_axes_sample_the_same_places() -> None:
+    spacing = SpacingMm(1.0, 1.0, 1.0)
+    source = turned(VolumeGeometry.axis_aligned((9, 9, 9), spacing, (5.0, 6.0, 7.0)), 20)
+    inside = VolumeGeometry.axis_aligned((6, 6, 6), SpacingMm(1.3, 0.9, 0.8), (6.2, 7.1, 7.7))
+    target = turned(inside, 20).flip_x()
     sampled = resample(ramp(source), source, target, outside=0.0)
-    np.testing.assert_allclose(sampled, ramp(target), rtol=1e-4)
+    np.testing.assert_allclose(sampled, ramp(target), rtol=1e-5)
+
+
+def test_grids_that_are_turned_against_each_other_are_refused() -> None:
+    source = VolumeGeometry.axis_aligned((4, 4, 4), SpacingMm(1.0, 1.0, 1.0))
+    with pytest.raises(GeometryError, match="parallel"):
+        resample(ramp(source), source, turned(source, 1.0), outside=0.0)
 
 
 def test_past_the_source_the_outside_value_is_written() -> None:
