@@ -11,6 +11,7 @@ import logging.config
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -158,7 +159,7 @@ def analyse_archive(
     out_dir: Path,
     *,
     settings: Settings,
-    networks: Networks,
+    networks: Callable[[], Networks],
     options: JobOptions,
     listener: ProgressListener,
 ) -> AnalysisReport:
@@ -168,12 +169,13 @@ def analyse_archive(
         archive: a zip of a CT series.
         out_dir: existing; nothing is written unless the analysis succeeds.
         settings: limits of the archive, and the default stride.
-        networks: see load_networks.
+        networks: gives what load_networks gives; called once a femur is found.
         options: what the sender chose.
         listener: told of the progress.
 
     Raises:
         InputError: the archive cannot be used.
+        ModelError: a network cannot.
         JobError: the listener stopped the run.
     """
     import hashlib
@@ -198,24 +200,25 @@ def analyse_archive(
 
 
 class _ArchiveAnalysis:
-    """An Analyse that loads the networks at its first call and keeps them."""
+    """An Analyse that loads the networks when they are first needed and keeps them."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._networks: Networks | None = None
+
+    @cached_property
+    def _networks(self) -> Networks:
+        networks = load_networks(self._settings)
+        logging.getLogger(__name__).info("networks run on %s", networks.periosteal.provider)
+        return networks
 
     def __call__(
         self, archive: Path, out_dir: Path, options: JobOptions, listener: ProgressListener
     ) -> None:
-        if self._networks is None:
-            self._networks = load_networks(self._settings)
-            provider = self._networks.periosteal.provider
-            logging.getLogger(__name__).info("networks run on %s", provider)
         analyse_archive(
             archive,
             out_dir,
             settings=self._settings,
-            networks=self._networks,
+            networks=lambda: self._networks,
             options=options,
             listener=listener,
         )

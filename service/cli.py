@@ -115,12 +115,11 @@ def run(
     _check_unused(out)
     settings, console = _settings(), _console()
     with filled_or_absent(out) as folder, stage_progress(console) as show:
-        networks = bootstrap.load_networks(settings)
         report = bootstrap.analyse_archive(
             series,
             folder,
             settings=settings,
-            networks=networks,
+            networks=lambda: bootstrap.load_networks(settings),
             options=JobOptions(stride_z=stride, series_instance_uid=series_uid),
             listener=show,
         )

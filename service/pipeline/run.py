@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -115,12 +116,15 @@ class _Surface:
     mask: BoolArray
 
 
-def analyse(request: AnalysisRequest, networks: Networks, listener: ProgressListener) -> Analysis:
+def analyse(
+    request: AnalysisRequest, load: Callable[[], Networks], listener: ProgressListener
+) -> Analysis:
     """From the files of an upload to masks and numbers.
 
     Args:
         request: the upload's members and the options.
-        networks: the cascade.
+        load: gives the cascade; called once a femur is found, so that what cannot be used is
+            refused without the networks.
         listener: told each stage and window; may raise JobCancelled.
 
     Returns:
@@ -137,6 +141,7 @@ def analyse(request: AnalysisRequest, networks: Networks, listener: ProgressList
     turned = CtVolume(order.apply(source.hu), order.apply_geometry(source.geometry))
     listener(Stage.CROP, 0, 0)
     crops = find_femurs(turned)
+    networks = load()
     stride_z = request.stride_z or DEFAULT_STRIDE_Z
     spacing = SpacingMm(*networks.periosteal.contract.spacing_mm)
     on_grid = [to_network_grid(turned, crop, spacing) for crop in crops]
@@ -154,7 +159,13 @@ def analyse(request: AnalysisRequest, networks: Networks, listener: ProgressList
     )
     if not any(_is_proximal(femur.report.geometry) for femur in found):
         raise AnatomyError(_no_femur_sentence(len(found)))
-    provenance = Provenance(
+    provenance = _provenance(request, networks, stride_z)
+    report = analysis_report(series, tuple(f.report for f in found), provenance)
+    return Analysis(report, source.geometry, order, found)
+
+
+def _provenance(request: AnalysisRequest, networks: Networks, stride_z: int) -> Provenance:
+    return Provenance(
         femurct_version=__version__,
         input_sha256=request.input_sha256,
         models=tuple(
@@ -164,8 +175,6 @@ def analyse(request: AnalysisRequest, networks: Networks, listener: ProgressList
         stride_z=stride_z,
         versions={name: version(name) for name in VERSIONED},
     )
-    report = analysis_report(series, tuple(f.report for f in found), provenance)
-    return Analysis(report, source.geometry, order, found)
 
 
 @dataclass(frozen=True, eq=False)

@@ -36,4 +36,4 @@ def analyse_zip(
         members=read_members(archive, ArchiveLimits()),
         input_sha256=hashlib.sha256(content).hexdigest(),
     )
-    return analyse(request, loaded, listener)
+    return analyse(request, lambda: loaded, listener)

@@ -12,8 +12,10 @@ from pydicom import config
 from pydicom.valuerep import validate_value
 
 from service import bootstrap
-from service.errors import ServiceError
+from service.domain.jobs import JobOptions
+from service.errors import InputError, ServiceError
 from service.settings import Settings
+from tests.builders.zip_archive import zip_bytes
 
 
 def settings(folder: Path, **changes: object) -> Settings:
@@ -73,3 +75,22 @@ def test_no_value_that_pydicom_complains_of_is_logged(capsys: pytest.CaptureFixt
         warnings.simplefilter("ignore")
         validate_value("CS", "Doe^Jane", config.WARN)
     assert "Jane" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"not a zip", "not_a_zip"),
+        (zip_bytes({}), "empty_archive"),
+        (zip_bytes({"a": b"text"}), "no_dicom"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_before_the_networks_are_loaded(
+    tmp_path: Path, content: bytes, code: str
+) -> None:
+    archive = tmp_path / "upload.zip"
+    archive.write_bytes(content)
+    analyse = bootstrap.build_worker(settings(tmp_path)).analyse
+    with pytest.raises(InputError) as caught:
+        analyse(archive, tmp_path, JobOptions(), lambda stage, done, total: None)
+    assert caught.value.code == code

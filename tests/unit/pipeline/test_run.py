@@ -71,7 +71,7 @@ def run(
     networks: Networks = NETWORKS,
     listener: ProgressListener = lambda stage, done, total: None,
 ) -> Analysis:
-    return analyse(AnalysisRequest(members, "f" * 64), networks, listener)
+    return analyse(AnalysisRequest(members, "f" * 64), lambda: networks, listener)
 
 
 @pytest.fixture(scope="module")
