@@ -59,7 +59,6 @@ def analysis_report(
     series: CtSeries,
     femurs: tuple[FemurReport, ...],
     provenance: Provenance,
-    flags: tuple[QualityFlag, ...] = (),
 ) -> AnalysisReport:
     """The report of one series.
 
@@ -67,7 +66,6 @@ def analysis_report(
         series: what was measured; of its identifiers only the Series Instance UID is reported.
         femurs: left first; at least one in practice, none is allowed.
         provenance: what made the report.
-        flags: about the whole series, added to the report's own.
     """
     spacing = series.geometry.spacing_mm
     summary = SeriesSummary(
@@ -81,7 +79,7 @@ def analysis_report(
     return AnalysisReport(
         series=summary,
         femurs=femurs,
-        flags=_most_severe_of_each((*_slice_flags(spacing.z), *flags)),
+        flags=_slice_flags(spacing.z),
         provenance=provenance,
     )
 

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +35,6 @@ def write_series(
     rendered: RenderedCt,
     acquisition: Acquisition,
     out_zip: Path,
-    progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Write one file per slice, the most superior first, as a scanner does.
 
@@ -44,7 +42,6 @@ def write_series(
         rendered: a CT on a grid without shear.
         acquisition: gives KVP and the seed of the UIDs.
         out_zip: path of the zip; an existing one is replaced.
-        progress: called with (slices written, slices).
     """
     identity = SeriesIdentity(acquisition.seed)
     count = rendered.geometry.shape_zyx[0]
@@ -58,8 +55,6 @@ def write_series(
             entry = zipfile.ZipInfo(f"SAMPLE/CT{number:04d}.dcm")
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, content.getvalue(), compresslevel=1)
-            if progress is not None:
-                progress(number, count)
 
 
 def _slice_dataset(

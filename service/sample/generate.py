@@ -24,7 +24,7 @@ def generate_sample(
     Args:
         out_zip: path of the zip; its folder must exist.
         seed: integer >= 0 that everything is drawn from.
-        progress: called with (slices done, slices), first while scanning.
+        progress: called with (slices scanned, slices).
     """
     anatomy = draw_anatomy(seed)
     acquisition = draw_acquisition(seed)

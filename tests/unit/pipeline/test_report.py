@@ -114,8 +114,3 @@ def test_slices_more_than_one_and_a_half_mm_apart_are_flagged_as_information() -
     assert thick.code is FlagCode.THICK_SLICES
     assert thick.severity is Severity.INFO
     assert "3.27 mm" in thick.message
-
-
-def test_flags_of_the_series_are_kept() -> None:
-    low = flag(FlagCode.LOW_CONFIDENCE)
-    assert analysis_report(series(1.0), (), provenance(), (low,)).flags == (low,)
