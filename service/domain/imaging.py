@@ -53,18 +53,16 @@ class Member:
 
 @dataclass(frozen=True)
 class CtSlice:
-    """One frame of the chosen series, geometry read and checked, pixels not yet decoded.
+    """One file of the chosen series, geometry read and checked, pixels not yet decoded.
 
     Attributes:
         member: the file it lies in.
-        frame: its number in that file from 0 (0 in a single-frame file).
         sop_instance_uid: SOP Instance UID (0008,0018).
         position_lps_mm: centre of the first voxel, Image Position (Patient) (0020,0032).
         rescale_slope, rescale_intercept: stored value to HU (PS3.3 C.11.1.1.2).
     """
 
     member: Member
-    frame: int
     sop_instance_uid: str
     position_lps_mm: tuple[float, float, float]
     rescale_slope: float

@@ -79,7 +79,6 @@ def read_slice_header(member: Member, header: Header) -> SliceHeader:
     return SliceHeader(
         ct_slice=CtSlice(
             member=member,
-            frame=0,
             sop_instance_uid=header.text("SOPInstanceUID"),
             position_lps_mm=(x, y, z),
             rescale_slope=slope,

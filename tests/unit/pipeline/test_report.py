@@ -44,7 +44,7 @@ def regions(*flags: QualityFlag) -> FemurRegions:
 
 def series(slice_spacing_mm: float) -> CtSeries:
     slices = tuple(
-        CtSlice(Member(i + 1, b""), 0, f"1.2.{i}", (0.0, 0.0, i * slice_spacing_mm), 1.0, -1024.0)
+        CtSlice(Member(i + 1, b""), f"1.2.{i}", (0.0, 0.0, i * slice_spacing_mm), 1.0, -1024.0)
         for i in range(3)
     )
     grid = VolumeGeometry.axis_aligned((3, 4, 5), SpacingMm(slice_spacing_mm, 0.7, 0.6))
