@@ -108,10 +108,11 @@ class FemurGeometry(Frozen):
             pointing proximally.
         shaft_length_used_mm: length of shaft the axis was fitted to.
         lesser_trochanter_lps_mm: its most prominent point.
-        neck_shaft_angle_deg: angle between the neck axis and the shaft's distal direction.
+        neck_shaft_angle_deg: angle between the neck's medial and the shaft's distal direction,
+            about 125 in adults.
         neck_trochanter_rule: which event placed the neck|trochanter plane.
         lateral_exit_distance_mm: between the lateral exits of the trochanter|intertrochanter plane
-            and of the DXA divider, where both are found.
+            and of the DXA divider; not computed yet, always null.
         planes: see RegionPlanes.
     """
 
