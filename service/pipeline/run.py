@@ -141,6 +141,8 @@ def analyse(
     turned = CtVolume(order.apply(source.hu), order.apply_geometry(source.geometry))
     listener(Stage.CROP, 0, 0)
     crops = find_femurs(turned)
+    if not crops:
+        raise AnatomyError(_no_femur_sentence(0))
     networks = load()
     stride_z = request.stride_z or DEFAULT_STRIDE_Z
     spacing = SpacingMm(*networks.periosteal.contract.spacing_mm)

@@ -132,6 +132,17 @@ def test_networks_that_see_nothing_leave_no_femur() -> None:
     assert caught.value.code == "no_proximal_femur"
 
 
+def test_a_series_without_a_shaft_is_refused_without_the_networks() -> None:
+    water = CtSeriesSpec(stored=np.zeros((20, 30, 30), np.int16), spacing_zyx_mm=tuple(SPACING))
+
+    def load() -> Networks:
+        raise AssertionError("nothing to run them on")
+
+    request = AnalysisRequest(tuple(to_members(build_slices(water))), "f" * 64)
+    with pytest.raises(AnatomyError, match="without a femur"):
+        analyse(request, load, lambda stage, done, total: None)
+
+
 def test_a_shaft_alone_is_no_proximal_femur() -> None:
     with pytest.raises(AnatomyError, match="without head, neck or trochanters"):
         run(hip_members(head=False))
