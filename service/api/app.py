@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 from fastapi import FastAPI
@@ -24,6 +25,7 @@ def create_app(services: ApiServices) -> FastAPI:
     app = app_without_services()
     app.state.services = services
     app.state.metrics = Metrics()
+    app.state.stopping = threading.Event()
     return app
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -45,3 +46,11 @@ async def services_of(request: Request) -> ApiServices:
 
 
 Services = Annotated[ApiServices, Depends(services_of)]
+
+
+async def stopping_of(request: Request) -> threading.Event:
+    """Set when the server is told to stop: who waits for a change is then answered at once."""
+    return cast(threading.Event, request.app.state.stopping)
+
+
+Stopping = Annotated[threading.Event, Depends(stopping_of)]

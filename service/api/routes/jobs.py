@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
@@ -12,7 +13,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from service.api.auth import authenticate
-from service.api.dependencies import ApiServices, Services
+from service.api.dependencies import ApiServices, Services, Stopping
 from service.api.problems import Problem
 from service.api.schemas import JobList, JobView, job_view
 from service.api.submission import cancel_or_delete, check_capacity, submit
@@ -110,6 +111,7 @@ def list_jobs(services: Services, limit: Annotated[int, Query(ge=1, le=1000)] = 
 async def get_job(
     job_id: str,
     services: Services,
+    stopping: Stopping,
     wait: Annotated[
         float, Query(ge=0, le=LONGEST_WAIT_S, description="seconds to wait for a change")
     ] = 0,
@@ -120,6 +122,8 @@ async def get_job(
     view = await run_in_threadpool(_view, job_id, services)
     known = if_none_match or view.etag
     while view.etag == known and not view.state.is_final and time.monotonic() < until:
+        if stopping.is_set():
+            break
         await asyncio.sleep(POLL_INTERVAL_S)
         view = await run_in_threadpool(_view, job_id, services)
     headers = {"ETag": view.etag, "Cache-Control": "no-cache"}
@@ -138,11 +142,11 @@ async def get_job(
         **problems(401, 404, 503),
     },
 )
-async def job_events(job_id: str, services: Services) -> StreamingResponse:
+async def job_events(job_id: str, services: Services, stopping: Stopping) -> StreamingResponse:
     """Server-sent events: the job at once and after each change, until it has ended."""
     view = await run_in_threadpool(_view, job_id, services)
     return StreamingResponse(
-        _events(view, services),
+        _events(view, services, stopping),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
     )
@@ -168,10 +172,12 @@ def _view(job_id: str, services: ApiServices) -> JobView:
     return job_view(job, services.clock(), unfinished)
 
 
-async def _events(view: JobView, services: ApiServices) -> AsyncIterator[str]:
+async def _events(
+    view: JobView, services: ApiServices, stopping: threading.Event
+) -> AsyncIterator[str]:
     yield f"event: job\ndata: {view.model_dump_json()}\n\n"
     etag, silent_since = view.etag, time.monotonic()
-    while not view.state.is_final:
+    while not (view.state.is_final or stopping.is_set()):
         await asyncio.sleep(POLL_INTERVAL_S)
         try:
             view = await run_in_threadpool(_view, view.id, services)

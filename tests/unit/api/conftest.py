@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
 
 from service.api.app import create_app
 from tests.builders.jobs import Service
@@ -22,6 +23,11 @@ def service(tmp_path: Path) -> Service:
 
 
 @pytest.fixture
-def client(service: Service) -> Iterator[TestClient]:
-    with TestClient(create_app(service.api()), raise_server_exceptions=False) as client:
+def app(service: Service) -> FastAPI:
+    return create_app(service.api())
+
+
+@pytest.fixture
+def client(app: FastAPI) -> Iterator[TestClient]:
+    with TestClient(app, raise_server_exceptions=False) as client:
         yield client

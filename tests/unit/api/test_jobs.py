@@ -7,6 +7,7 @@ import time
 from datetime import timedelta
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from service.domain.jobs import JobFailure, JobState, Progress, Stage
@@ -81,6 +82,19 @@ def test_waiting_ends_with_the_change(client: TestClient, service: Service) -> N
 def test_waiting_ends_with_the_time(client: TestClient, service: Service) -> None:
     job = service.accepted()
     assert client.get(f"/v1/jobs/{job.id}", params={"wait": 0.3}).json()["state"] == "accepted"
+
+
+def test_waiting_ends_with_the_server(app: FastAPI, client: TestClient, service: Service) -> None:
+    job = service.accepted()
+    timer = threading.Timer(0.3, app.state.stopping.set)
+    timer.start()
+    started = time.monotonic()
+    response = client.get(f"/v1/jobs/{job.id}", params={"wait": 30})
+    events = client.get(f"/v1/jobs/{job.id}/events")
+    timer.join()
+    assert (response.status_code, response.json()["state"]) == (200, "accepted")
+    assert events.text.count("event: job") == 1
+    assert time.monotonic() - started < 10
 
 
 def test_nobody_waits_for_a_job_that_has_ended(client: TestClient, service: Service) -> None:
