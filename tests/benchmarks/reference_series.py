@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 import time
 import traceback
@@ -26,9 +25,7 @@ from tests.benchmarks.agreement import agreement
 from tests.benchmarks.in_process import analyse_zip, networks
 from tests.benchmarks.phantom_accuracy import read_mask, whole_grid
 from tests.builders.nifti_to_dicom import nifti_to_dicom
-
-DATA_VARIABLE = "FEMURCT_DATA"
-DEFAULT_DATA = Path(__file__).parents[2].parent / "shared" / "data"
+from tests.reference_data import DATA
 
 SAME_GRID_MM = 0.1
 """Annotations whose affine differs from the CT's by more are not compared."""
@@ -129,15 +126,14 @@ def main(
     only: Annotated[str, typer.Option(help="Only series whose name contains this.")] = "",
 ) -> None:
     """Run every series of the reference data through the in-process pipeline."""
-    data = Path(os.environ.get(DATA_VARIABLE, DEFAULT_DATA))
-    if not (data / "ct_series").is_dir():
-        raise typer.BadParameter(f"no reference data at {data}; set {DATA_VARIABLE}")
+    if not (DATA / "ct_series").is_dir():
+        raise typer.BadParameter(f"no reference data at {DATA}; set FEMURCT_DATA")
     out.mkdir(parents=True, exist_ok=True)
     loaded = networks()
     print("| " + " | ".join(HEAD) + " |\n" + "|---" * len(HEAD) + "|", flush=True)
-    for case in cases(data):
+    for case in cases(DATA):
         if only in case.name:
-            print("| " + " | ".join(run_case(case, loaded, data, out)) + " |", flush=True)
+            print("| " + " | ".join(run_case(case, loaded, DATA, out)) + " |", flush=True)
 
 
 if __name__ == "__main__":

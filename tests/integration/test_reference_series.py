@@ -1,7 +1,6 @@
 """Every real series of the reference data reads to a volume or is refused for the right reason."""
 
 import io
-import os
 import zipfile
 from pathlib import Path
 
@@ -15,8 +14,8 @@ from service.domain.imaging import CtSeries, CtVolume, Member
 from service.errors import InputError
 from service.pipeline.series import read_series
 from service.pipeline.volume import read_volume
+from tests.reference_data import DATA, needs_reference_data
 
-DATA = Path(os.environ.get("FEMURCT_DATA", "../shared/data"))
 GOOD_SERIES = sorted(DATA.glob("ct_series/*/*.zip"))
 ANNOTATED = sorted(DATA.glob("annotations/STS_*"))
 
@@ -46,10 +45,7 @@ REFUSALS = {
     "transfer_syntaxes": "too_few_slices",
 }
 
-pytestmark = [
-    pytest.mark.data,
-    pytest.mark.skipif(not DATA.is_dir(), reason=f"no reference data at {DATA}; set FEMURCT_DATA"),
-]
+pytestmark = needs_reference_data
 
 
 def _series(archive: Path) -> CtSeries:

@@ -1,21 +1,11 @@
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from model_export.annotated_series import VALIDATION_SERIES, annotated_series
 from model_export.cases import to_training_case
+from tests.reference_data import DATA, needs_reference_data
 
-DATA = Path(os.environ.get("FEMURCT_DATA", "../shared/data"))
-
-pytestmark = [
-    pytest.mark.data,
-    pytest.mark.skipif(
-        not (DATA / "annotations").is_dir(),
-        reason=f"no reference data at {DATA}; set FEMURCT_DATA",
-    ),
-]
+pytestmark = needs_reference_data
 
 
 def test_masks_of_a_series_lie_on_its_bone():
