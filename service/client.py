@@ -24,6 +24,12 @@ CHUNK_BYTES = 1 << 20
 LONG_POLL_S = 20
 """How long the service may hold a status request open (``?wait=``)."""
 
+CONNECT_TIMEOUT_S = 5.0
+"""An address where nothing takes a connection by then is dead."""
+
+LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+"""This machine."""
+
 PATIENCE_S = 60.0
 """How long a service that was reached once may be away before a wait is given up: a restart of
 the API takes seconds, and an accepted job outlives it."""
@@ -46,6 +52,7 @@ SERVICE_FAULTS = frozenset(
         "invalid_geometry",
         "model_output",
         "model_unusable",
+        "storage_full",
         "worker_lost",
     }
 )
@@ -99,7 +106,9 @@ class ServiceClient:
             self._http = httpx.Client(
                 base_url=url.rstrip("/"),
                 headers={"X-API-Key": api_key} if api_key else {},
-                timeout=httpx.Timeout(30.0, read=LONG_POLL_S + 30.0),
+                timeout=httpx.Timeout(30.0, connect=CONNECT_TIMEOUT_S, read=LONG_POLL_S + 30.0),
+                # a proxy named by the environment leads nowhere from this machine to itself
+                trust_env=httpx.URL(url).host not in LOOPBACK_HOSTS,
                 transport=transport,
             )
         except httpx.InvalidURL as error:

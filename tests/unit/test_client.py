@@ -1,5 +1,6 @@
 """The REST client against a scripted service (no network)."""
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -129,6 +130,7 @@ def test_wait_gives_up_a_service_that_stays_away(monkeypatch: pytest.MonkeyPatch
         ("failed", "no_proximal_femur", InputError),
         ("failed", "not_a_zip", InputError),
         ("failed", "worker_lost", FemurctError),
+        ("failed", "storage_full", FemurctError),
         ("failed", "internal_error", FemurctError),
     ],
 )
@@ -229,3 +231,15 @@ def test_ready_is_false_while_nothing_answers() -> None:
         assert not service.is_ready()
     with connected(lambda _: httpx.Response(200)) as service:
         assert service.is_ready()
+
+
+def test_no_proxy_stands_between_a_machine_and_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        with ServiceClient("http://127.0.0.1:9") as service:
+            assert not service.is_ready()
+        proxy.setblocking(False)
+        with pytest.raises(BlockingIOError):  # nobody came
+            proxy.accept()
