@@ -11,6 +11,7 @@ from rich.text import Text
 
 from service.bootstrap import with_broker
 from service.client import ServiceClient
+from service.errors import ServiceError
 from service.settings import Settings
 from service.supervisor import Part, supervise
 
@@ -25,6 +26,7 @@ def run_all(settings: Settings, console: Console) -> None:
         ServiceError: the broker does not start, the port is taken, or a part ends by itself.
     """
     port = settings.port or free_port()
+    _check_free(settings.host, port)
     host = "127.0.0.1" if settings.host in ANY_ADDRESS else settings.host
     with with_broker(settings) as complete:
         environment = {
@@ -42,6 +44,21 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def _check_free(host: str, port: int) -> None:
+    """Another service on the port would answer in place of the one that cannot start."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError as error:
+        raise ServiceError(
+            f"cannot listen on port {port} of {host or 'this machine'} ({error.strerror}); "
+            "stop what listens there, or choose another with --port",
+            code="port_unavailable",
+        ) from error
 
 
 def _announce_once(url: str, console: Console) -> Callable[[], None]:

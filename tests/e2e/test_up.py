@@ -162,4 +162,5 @@ def test_a_port_that_is_taken_ends_up_with_a_reason(service: str, tmp_path: Path
     refused = femurct("up", "--port", port, "--data-dir", tmp_path / "data")
 
     assert refused.returncode == 3
-    assert "error: part_ended: the api ended by itself" in refused.stderr
+    assert refused.stderr.startswith(f"error: port_unavailable: cannot listen on port {port} of ")
+    assert not (tmp_path / "data").exists()
