@@ -23,7 +23,7 @@ from pathlib import Path
 from types import TracebackType
 
 from service.domain.jobs import Job, JobState
-from service.errors import JobError, ServiceError
+from service.errors import JobCancelled, JobError, ServiceError
 
 UPLOAD_NAME = "upload.zip"
 REQUEST_NAME = "request.json"
@@ -120,14 +120,13 @@ class FolderObjectStore:
             JobError: ``job_not_found``.
         """
         folder = self._folder(job_id)
-        for name in (REQUEST_NAME, OUTCOME_NAME):
-            with contextlib.suppress(FileNotFoundError):
-                job = Job.model_validate_json((folder / name).read_bytes())
-                if name == OUTCOME_NAME:
-                    return job
-                accepted = job
-        result = folder / RESULT_NAME
-        if not result.is_dir():
+        with contextlib.suppress(FileNotFoundError):
+            return _read(folder / OUTCOME_NAME)
+        try:
+            accepted = _read(folder / REQUEST_NAME)
+        except FileNotFoundError as error:  # deleted at this moment
+            raise _not_found(job_id) from error
+        if not (folder / RESULT_NAME).is_dir():
             return accepted
         return accepted.model_copy(update={"state": JobState.SUCCEEDED})
 
@@ -135,15 +134,17 @@ class FolderObjectStore:
         """Make a result visible by one atomic rename; a second result leaves the first.
 
         Raises:
-            JobError: ``job_not_found`` when the job was deleted meanwhile.
+            JobError: ``job_not_found`` when the job was deleted meanwhile, ``cancelled`` when it
+                ended otherwise.
+            ServiceError: ``storage_full``.
         """
         folder = self._folder(job_id)
         self._remove_drafts(job_id)
         draft = self._incoming / f"{job_id}.{secrets.token_hex(8)}"
         draft.mkdir(mode=0o700)
         try:
-            write_result(draft)
             with _storage_errors():
+                write_result(draft)
                 for path in draft.iterdir():
                     _sync_file(path)
                 _sync_folder(draft)
@@ -155,17 +156,21 @@ class FolderObjectStore:
                     if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                         raise
                 _sync_folder(folder)
+            if (folder / OUTCOME_NAME).exists():  # looked at last, as record_end removes last
+                shutil.rmtree(folder / RESULT_NAME, ignore_errors=True)
+                raise JobCancelled("the job ended before its result was there")
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 
     def record_end(self, job: Job) -> None:
-        """Keep how a job ended without a result; nothing happens where the job is gone."""
+        """Keep how a job ended without a result, and no result; see the port."""
         folder = self._jobs / job.id
         draft = folder / f".{secrets.token_hex(8)}"
         with _storage_errors(), contextlib.suppress(FileNotFoundError):
             _write_durably(draft, job)
             draft.rename(folder / OUTCOME_NAME)
             _sync_folder(folder)
+        shutil.rmtree(folder / RESULT_NAME, ignore_errors=True)
 
     def drop_upload(self, job_id: str) -> None:
         """Remove the upload of a job that will not run any more."""
@@ -233,6 +238,10 @@ class FolderObjectStore:
 def _not_found(job_id: str) -> JobError:
     shown = job_id if _JOB_ID.fullmatch(job_id) else "of that name"
     return JobError(f"there is no job {shown}; it may have been deleted")
+
+
+def _read(path: Path) -> Job:
+    return Job.model_validate_json(path.read_bytes())
 
 
 def _write_durably(path: Path, job: Job) -> None:

@@ -107,11 +107,16 @@ class ObjectStore(Protocol):
             write_result: writes files into the directory it is given.
 
         Raises:
-            JobError: ``job_not_found`` when the job was deleted meanwhile.
+            JobError: ``job_not_found`` when the job was deleted meanwhile, ``cancelled`` when it
+                ended otherwise.
+            ServiceError: ``storage_full``.
         """
 
     def record_end(self, job: Job) -> None:
-        """Keep how a job ended without a result; nothing happens where the job is gone."""
+        """Keep how a job ended without a result; nothing happens where the job is gone.
+
+        A result that was published at the same time is removed.
+        """
 
     def drop_upload(self, job_id: str) -> None:
         """Remove the upload of a job that will not run any more."""

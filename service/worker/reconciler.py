@@ -128,6 +128,7 @@ class Reconciler:
         now = self._clock()
         if stored.state.is_final:
             self._replace(job, job.moved_to(stored.state, now, error=stored.error))
+            self._objects.drop_upload(job.id)
             return False
         if job.state is JobState.RUNNING:
             failure = self._reason_to_give_up(job)

@@ -13,7 +13,7 @@ import pytest
 from service.adapters.object_store import FolderObjectStore
 from service.domain.jobs import Job, JobFailure, JobState
 from service.domain.ports import ObjectStore
-from service.errors import JobError, ServiceError
+from service.errors import JobCancelled, JobError, ServiceError
 from tests.builders.jobs import MIDNIGHT, a_job, job_id
 
 
@@ -114,6 +114,42 @@ def test_a_result_of_a_deleted_job_is_dropped(store: ObjectStore, tmp_path: Path
         store.publish(job.id, write_and_delete)
     assert caught.value.code == "job_not_found"
     assert files(tmp_path) == []
+
+
+def test_a_job_that_was_cancelled_keeps_no_result(store: ObjectStore, tmp_path: Path) -> None:
+    before, after = accept(store, 1), accept(store, 2)
+
+    def write_and_cancel(folder: Path) -> None:
+        write_report(folder)
+        store.record_end(before.moved_to(JobState.CANCELLED, MIDNIGHT))
+
+    with pytest.raises(JobCancelled):
+        store.publish(before.id, write_and_cancel)
+    store.publish(after.id, write_report)
+    store.record_end(after.moved_to(JobState.CANCELLED, MIDNIGHT))
+
+    assert not [name for name in files(tmp_path) if "report" in name]
+    assert store.job(before.id).state is store.job(after.id).state is JobState.CANCELLED
+
+
+def test_a_disk_that_a_result_fills_is_named(store: ObjectStore, tmp_path: Path) -> None:
+    job = accept(store)
+
+    def fill(folder: Path) -> None:
+        write_report(folder)
+        raise OSError(errno.ENOSPC, "no space")
+
+    with pytest.raises(ServiceError) as caught:
+        store.publish(job.id, fill)
+    assert caught.value.code == "storage_full"
+    assert not [name for name in files(tmp_path) if "report" in name]
+
+
+def test_a_folder_without_a_request_is_no_job(store: ObjectStore, tmp_path: Path) -> None:
+    job = accept(store)
+    (tmp_path / "jobs" / job.id / "request.json").unlink()
+    with pytest.raises(JobError):
+        store.job(job.id)
 
 
 def test_how_a_job_ended_outlives_the_job_store(store: ObjectStore) -> None:

@@ -94,6 +94,7 @@ def test_a_published_result_ends_a_run_whose_worker_could_not_say_so(service: Se
     reconcile(service)
     assert service.jobs.get(job.id).state is JobState.SUCCEEDED
     assert service.queue.sent == []
+    assert not [name for name in service.files() if name.endswith("upload.zip")]
 
 
 def test_an_emptied_store_is_filled_from_the_files(service: Service) -> None:
