@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from model_export.cases import (
     CaseError,
@@ -62,6 +63,24 @@ def test_a_right_femur_is_flipped_in_x_with_its_masks():
     case = to_training_case(_source(right=True))
     assert np.array_equal(case.periosteal, _source(right=False).periosteal[:, :, ::-1])
     assert (case.hu[case.periosteal == 1] == 1000).all()
+
+
+@pytest.mark.parametrize("right", [False, True])
+def test_hu_and_labels_are_not_shifted_against_each_other(right: bool):
+    spacing = SpacingMm(3.0, 0.6, 0.7)
+    mm = np.moveaxis(np.indices((14, 60, 52)), 0, -1) * spacing
+    ball = np.linalg.norm(mm - (19.0, 17.0, 20.0), axis=-1) < 13.0
+    source = replace(
+        _source(right),
+        spacing_mm=spacing,
+        hu=np.where(ball, 1000, 0).astype(np.float32),
+        periosteal=ball,
+        endosteal=np.zeros_like(ball),
+        trust=np.full(ball.shape, 2, dtype=np.uint8),
+    )
+    case = to_training_case(source)
+    labels = ndimage.center_of_mass(case.periosteal)
+    assert ndimage.center_of_mass(case.hu) == pytest.approx(labels, abs=0.05)
 
 
 def test_surface_points_lie_in_the_mask_next_to_its_outside():
