@@ -91,6 +91,7 @@ def build_api(settings: Settings) -> ApiServices:
             max_upload_bytes=settings.max_upload_bytes, max_waiting_jobs=settings.max_waiting_jobs
         ),
         api_keys=tuple(key.get_secret_value() for key in settings.api_keys),
+        is_local=settings.is_loopback and not settings.allow_anonymous,
         clock=now,
     )
 

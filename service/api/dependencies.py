@@ -29,7 +29,10 @@ class ApiLimits:
 
 @dataclass(frozen=True)
 class ApiServices:
-    """Everything the API works with; ``api_keys`` empty means no authentication."""
+    """Everything the API works with.
+
+    ``api_keys`` empty means no authentication; ``is_local`` that only this machine is answered.
+    """
 
     jobs: JobStore
     objects: ObjectStore
@@ -37,6 +40,7 @@ class ApiServices:
     models: tuple[ModelFile, ...]
     limits: ApiLimits
     api_keys: tuple[str, ...]
+    is_local: bool
     clock: Callable[[], datetime]
 
 

@@ -25,6 +25,7 @@ STATUS: dict[str, HTTPStatus] = {
     "malformed_multipart": HTTPStatus.UNPROCESSABLE_ENTITY,
     "one_file_expected": HTTPStatus.UNPROCESSABLE_ENTITY,
     "unauthorized": HTTPStatus.UNAUTHORIZED,
+    "foreign_page": HTTPStatus.FORBIDDEN,
     "not_found": HTTPStatus.NOT_FOUND,
     "job_not_found": HTTPStatus.NOT_FOUND,
     "artifact_not_found": HTTPStatus.NOT_FOUND,

@@ -87,7 +87,13 @@ class Service:
     def __post_init__(self) -> None:
         self.objects = FolderObjectStore(self.folder)
 
-    def api(self, *, api_keys: tuple[str, ...] = (), max_upload_bytes: int = 1000) -> ApiServices:
+    def api(
+        self,
+        *,
+        api_keys: tuple[str, ...] = (),
+        is_local: bool = False,
+        max_upload_bytes: int = 1000,
+    ) -> ApiServices:
         limits = ApiLimits(max_upload_bytes=max_upload_bytes, max_waiting_jobs=5)
         return ApiServices(
             jobs=self.jobs,
@@ -96,6 +102,7 @@ class Service:
             models=(),
             limits=limits,
             api_keys=api_keys,
+            is_local=is_local,
             clock=self.clock,
         )
 

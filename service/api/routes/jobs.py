@@ -65,7 +65,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     response_model=JobView,
     responses={
         200: {"model": JobView, "description": "the same request, or the same input, came before"},
-        **problems(401, 408, 409, 413, 415, 422, 503, 507),
+        **problems(401, 403, 408, 409, 413, 415, 422, 503, 507),
     },
     openapi_extra=_BODY,
 )
@@ -96,7 +96,7 @@ async def create_job(
     return JSONResponse(view.model_dump(mode="json"), 202 if is_new else 200, headers=headers)
 
 
-@router.get("", response_model=JobList, responses=problems(401, 422, 503))
+@router.get("", response_model=JobList, responses=problems(401, 403, 422, 503))
 def list_jobs(services: Services, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> JobList:
     """The newest jobs, newest first."""
     unfinished, now = services.jobs.unfinished(), services.clock()
@@ -106,7 +106,7 @@ def list_jobs(services: Services, limit: Annotated[int, Query(ge=1, le=1000)] = 
 @router.get(
     "/{job_id}",
     response_model=JobView,
-    responses={304: {"description": "unchanged"}, **problems(401, 404, 422, 503)},
+    responses={304: {"description": "unchanged"}, **problems(401, 403, 404, 422, 503)},
 )
 async def get_job(
     job_id: str,
@@ -139,7 +139,7 @@ async def get_job(
     response_class=StreamingResponse,
     responses={
         200: {"content": {"text/event-stream": {}}, "description": "events `job`, data as GET"},
-        **problems(401, 404, 503),
+        **problems(401, 403, 404, 503),
     },
 )
 async def job_events(job_id: str, services: Services, stopping: Stopping) -> StreamingResponse:
@@ -155,7 +155,7 @@ async def job_events(job_id: str, services: Services, stopping: Stopping) -> Str
 @router.delete(
     "/{job_id}",
     response_model=JobView,
-    responses={204: {"description": "removed with all its files"}, **problems(401, 404, 503)},
+    responses={204: {"description": "removed with all its files"}, **problems(401, 403, 404, 503)},
 )
 def delete_job(job_id: str, services: Services) -> Response:
     """Cancel a job that has not ended, or remove one that has, with all its files."""

@@ -35,7 +35,7 @@ _RESULT: dict[int | str, dict[str, Any]] = {
         "with `{shape_zyx, counts}` per mask, C order, runs starting with zeros",
         "model": AnalysisReport,
     },
-    **problems(401, 404, 409, 410, 422, 503),
+    **problems(401, 403, 404, 409, 410, 422, 503),
 }
 
 router = APIRouter(
@@ -59,7 +59,9 @@ def get_result(
     return Response(body, media_type="application/json", headers=_NO_SNIFFING)
 
 
-@router.get("/artifacts", response_model=ArtifactList, responses=problems(401, 404, 409, 410, 503))
+@router.get(
+    "/artifacts", response_model=ArtifactList, responses=problems(401, 403, 404, 409, 410, 503)
+)
 def list_artifacts(job_id: str, services: Services) -> ArtifactList:
     """Names of the result's files."""
     _check_succeeded(job_id, services)
@@ -81,7 +83,7 @@ def list_artifacts(job_id: str, services: Services) -> ArtifactList:
     response_class=FileResponse,
     responses={
         200: {"content": {"application/octet-stream": {}}, "description": "the file"},
-        **problems(401, 404, 409, 410, 503),
+        **problems(401, 403, 404, 409, 410, 503),
     },
 )
 def get_artifact(job_id: str, name: str, services: Services) -> FileResponse:

@@ -21,7 +21,7 @@ router = APIRouter(tags=["service"])
 @router.get(
     "/v1/models",
     response_model=ModelList,
-    responses=problems(401),
+    responses=problems(401, 403),
     dependencies=[Depends(authenticate)],
 )
 def list_models(services: Services) -> ModelList:

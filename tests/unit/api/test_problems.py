@@ -77,6 +77,31 @@ def test_either_header_carries_a_key(service: Service, headers: dict[str, str]) 
     assert client.get("/v1/jobs", headers=headers).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Host": "127.0.0.1:8000"}, 200),
+        ({"Host": "127.0.0.2"}, 200),
+        ({"Host": "localhost"}, 200),
+        ({"Host": "[::1]:8000"}, 200),
+        ({"Host": "localhost:8000", "Origin": "http://localhost:8000"}, 200),
+        ({"Host": "localhost:8000", "Origin": "http://localhost:9000"}, 403),
+        ({"Host": "localhost:8000", "Origin": "https://evil.example"}, 403),
+        ({"Host": "localhost:8000", "Origin": "null"}, 403),
+        ({"Host": "evil.example:8000"}, 403),
+        ({"Host": "evil.example", "Origin": "http://evil.example"}, 403),
+        ({"Host": "bad host["}, 403),
+    ],
+)
+def test_without_keys_no_web_page_reaches_this_machine(
+    service: Service, headers: dict[str, str], status: int
+) -> None:
+    client = TestClient(create_app(service.api(is_local=True)))
+    response = client.get("/v1/jobs", headers=headers)
+    assert response.status_code == status
+    assert response.json().get("code") == ("foreign_page" if status == 403 else None)
+
+
 def test_every_code_is_documented_with_its_status() -> None:
     table = dict(re.findall(r"^\| `(\w+)` \| (\d+) \|", DOCS.read_text(), re.MULTILINE))
     assert table == {code: str(status.value) for code, status in STATUS.items()}
