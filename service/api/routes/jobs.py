@@ -120,14 +120,15 @@ async def get_job(
     """A job; with ``wait``, answered when it differs from If-None-Match, or has ended."""
     until = time.monotonic() + wait
     view = await run_in_threadpool(_view, job_id, services)
-    known = if_none_match or view.etag
-    while view.etag == known and not view.state.is_final and time.monotonic() < until:
+    told = _entity_tags(if_none_match)
+    known = told or {view.etag}
+    while view.etag in known and not view.state.is_final and time.monotonic() < until:
         if stopping.is_set():
             break
         await asyncio.sleep(POLL_INTERVAL_S)
         view = await run_in_threadpool(_view, job_id, services)
     headers = {"ETag": view.etag, "Cache-Control": "no-cache"}
-    if view.etag == if_none_match:
+    if view.etag in told:
         return Response(status_code=304, headers=headers)
     if not view.state.is_final:
         headers["Retry-After"] = str(RETRY_AFTER_S)
@@ -163,6 +164,12 @@ def delete_job(job_id: str, services: Services) -> Response:
     if cancelled is None:
         return Response(status_code=204)
     return JSONResponse(job_view(cancelled, services.clock()).model_dump(mode="json"))
+
+
+def _entity_tags(if_none_match: str | None) -> frozenset[str]:
+    """Compared weakly (RFC 9110, 13.1.2): a proxy that compresses makes a tag weak."""
+    tags = (if_none_match or "").split(",")
+    return frozenset(tag.strip().removeprefix("W/") for tag in tags if tag.strip())
 
 
 def _view(job_id: str, services: ApiServices) -> JobView:

@@ -64,6 +64,9 @@ def test_an_unchanged_job_is_not_sent_again(client: TestClient, service: Service
     etag = client.get(f"/v1/jobs/{job.id}").headers["ETag"]
     same = client.get(f"/v1/jobs/{job.id}", headers={"If-None-Match": etag})
     assert (same.status_code, same.content, same.headers["ETag"]) == (304, b"", etag)
+    for header in (f"W/{etag}", f'"other", {etag}'):
+        told = client.get(f"/v1/jobs/{job.id}", headers={"If-None-Match": header})
+        assert told.status_code == 304
     service.moved(job, JobState.QUEUED)
     assert client.get(f"/v1/jobs/{job.id}", headers={"If-None-Match": etag}).status_code == 200
 
