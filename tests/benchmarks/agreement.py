@@ -40,7 +40,8 @@ def agreement(
         spacing_mm: of the grid.
 
     Returns:
-        Dice 1 and distance 0 where both are empty, 0 and infinity where one is.
+        Dice 1 and distance 0 where both are empty, 0 and infinity where one is; NaN for what no
+        trusted voxel shows.
     """
     box = _box_of(found | reference)
     if box is None:
@@ -49,13 +50,16 @@ def agreement(
     if not found.any() or not reference.any():
         return Agreement(0.0, float("inf"))
     overlap = int((found & reference & trusted).sum())
-    dice = 2.0 * overlap / (int((found & trusted).sum()) + int((reference & trusted).sum()))
+    total = int((found & trusted).sum()) + int((reference & trusted).sum())
+    dice = 2.0 * overlap / total if total else float("nan")
     outlines = [mask & ~ndimage.binary_erosion(mask, border_value=1) for mask in (found, reference)]
-    distances = [
-        ndimage.distance_transform_edt(~other, sampling=spacing_mm)[own & trusted]
-        for own, other in (outlines, outlines[::-1])
-    ]
-    return Agreement(dice, float(np.concatenate(distances).mean()))
+    distances = np.concatenate(
+        [
+            ndimage.distance_transform_edt(~other, sampling=spacing_mm)[own & trusted]
+            for own, other in (outlines, outlines[::-1])
+        ]
+    )
+    return Agreement(dice, float(distances.mean()) if distances.size else float("nan"))
 
 
 def _box_of(mask: BoolArray) -> tuple[slice, ...] | None:

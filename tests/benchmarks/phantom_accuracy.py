@@ -133,8 +133,8 @@ def table_2_volumes(volumes: RegionalVolumes) -> tuple[float, ...]:
     """The five volumes of Table 2 in cm3, NaN where not measured."""
     found = []
     for _, region, compartment in TABLE_2:
-        part = getattr(volumes, region)
-        found.append(NAN if part is None else float(getattr(part, compartment)))
+        cm3: float | None = getattr(getattr(volumes, region), compartment, None)
+        found.append(NAN if cm3 is None else cm3)
     return tuple(found)
 
 

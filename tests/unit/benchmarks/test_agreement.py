@@ -52,3 +52,8 @@ def test_two_empty_masks_agree_and_one_empty_mask_does_not() -> None:
     empty = np.zeros_like(EVERYWHERE)
     assert agreement(empty, empty, EVERYWHERE, SPACING) == (1.0, 0.0)
     assert agreement(cube(4), empty, EVERYWHERE, SPACING) == (0.0, float("inf"))
+
+
+def test_where_nothing_is_trusted_nothing_can_be_said() -> None:
+    result = agreement(cube(4), cube(5), ~EVERYWHERE, SPACING)
+    assert result == pytest.approx((float("nan"), float("nan")), nan_ok=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.domain.findings import FemurSide
+from service.domain.findings import Compartments, FemurSide
 from tests.benchmarks.agreement import Agreement
 from tests.benchmarks.phantom_accuracy import (
     NAN,
@@ -50,3 +50,9 @@ def test_volumes_stand_in_the_order_of_the_papers_table() -> None:
     found = table_2_volumes(volumes(complete=False))
     assert found[0] == 1.0
     assert found[2] != found[2]
+
+
+def test_an_unknown_cortex_is_not_measured() -> None:
+    integral_only = Compartments(integral=1.0, cortical=None, trabecular=None)
+    found = table_2_volumes(volumes().model_copy(update={"neck": integral_only}))
+    assert found == pytest.approx((1.0, 1.0, 1.0, NAN, 0.25), nan_ok=True)
