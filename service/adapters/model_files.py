@@ -12,6 +12,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
+from pydantic import ValidationError
+
 from service.domain.model_contract import METADATA_KEY, ModelContract, ModelFile
 from service.errors import ModelError
 
@@ -41,11 +43,21 @@ def read_model(path: Path) -> ModelFile:
         for number, content in _length_fields(file, wanted=METADATA_PROPS):
             entry = dict(_length_fields(BytesIO(content), wanted=None))
             if number == METADATA_PROPS and entry.get(1) == METADATA_KEY.encode():
-                contract = ModelContract.model_validate_json(entry.get(2, b""))
+                contract = _contract(entry.get(2, b""), path.name)
                 return ModelFile(role=contract.role, sha256=sha256, contract=contract)
     raise ModelError(
         f"{path.name} holds no femurct contract; export it with `python -m model_export export`"
     )
+
+
+def _contract(text: bytes, name: str) -> ModelContract:
+    try:
+        return ModelContract.model_validate_json(text)
+    except ValidationError as error:
+        raise ModelError(
+            f"{name} holds a contract of another femurct; "
+            "export it again with `python -m model_export export`"
+        ) from error
 
 
 def _length_fields(file: BinaryIO, *, wanted: int | None) -> Iterator[tuple[int, bytes]]:

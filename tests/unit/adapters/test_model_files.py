@@ -55,3 +55,10 @@ def test_a_file_without_a_contract_is_refused(tmp_path: Path, content: bytes) ->
     path.write_bytes(content)
     with pytest.raises(ModelError):
         read_model(path)
+
+
+def test_a_contract_that_is_not_ours_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.onnx"
+    path.write_bytes(field(14, field(1, METADATA_KEY.encode()) + field(2, b'{"role": "third"}')))
+    with pytest.raises(ModelError, match="another femurct"):
+        read_model(path)
