@@ -36,6 +36,12 @@ OUTSIDE_HU = -500.0
 UPPER_END_VOXELS = 90
 """Slices of 1 mm below the highest surface voxel that hold head, neck and trochanters."""
 
+OTHER_BONE_HU = 200
+"""Cortex and dense trabecular bone; muscle and unenhanced vessels stay below."""
+
+OTHER_BONE_STEP = 4
+"""Voxels between those looked at for other bone."""
+
 CENTRE_JITTER = 0.25
 """A patch's centre lies within this share of its size from the surface voxel it was drawn for."""
 
@@ -127,7 +133,7 @@ class PatchSource:
     ) -> Patch:
         config = self._config
         case = load_case(indexed.path)
-        centre = self._centre(indexed, case.hu.shape, rng)
+        centre = self._centre(indexed, case, rng)
         block = _block(case, centre, source_size(matrix, config.patch_zyx))
         hu, periosteal, endosteal, trust = warp(block, matrix, config.patch_zyx)
         if augmented:
@@ -143,11 +149,13 @@ class PatchSource:
         return _as_patch(hu, (endosteal >= 0.5) & outer, counted, case.kind)
 
     def _centre(
-        self, indexed: _IndexedCase, shape: tuple[int, ...], rng: np.random.Generator
+        self, indexed: _IndexedCase, case: TrainingCase, rng: np.random.Generator
     ) -> npt.NDArray[np.int64]:
         config = self._config
+        shape = case.hu.shape
         if rng.random() < config.background_share:
-            centre = rng.uniform(0, shape)
+            bone = _other_bone(case)
+            centre = bone[rng.integers(len(bone))] if len(bone) else rng.uniform(0, shape)
         else:
             upper = len(indexed.upper) > 0 and rng.random() < config.upper_share
             points = indexed.upper if upper else indexed.surface
@@ -165,6 +173,17 @@ def _index(path: Path) -> _IndexedCase:
     highest = surface[:, 0].max()
     upper = surface[surface[:, 0] > highest - UPPER_END_VOXELS]
     return _IndexedCase(path, kind, surface, upper if kind != "shaft" else upper[:0])
+
+
+def _other_bone(case: TrainingCase) -> npt.NDArray[np.int64]:
+    """Voxels ``(n, 3)`` of bone that is labelled, trusted and not femur; every fourth each way."""
+    step = slice(None, None, OTHER_BONE_STEP)
+    coarse = (step, step, step)
+    is_bone = np.asarray(case.hu)[coarse] > OTHER_BONE_HU
+    is_outside = np.asarray(case.periosteal)[coarse] == 0
+    is_trusted = np.asarray(case.trust)[coarse] >= TRUST_PERIOSTEAL
+    found = np.argwhere(is_bone & is_outside & is_trusted)
+    return np.asarray(found * OTHER_BONE_STEP, dtype=np.int64)
 
 
 def _block(

@@ -232,7 +232,8 @@ def _analyse_femur(
     masks = FemurMasks(crop.side, periosteal, endosteal, grid)
     cuts = cuts_of(periosteal, _at_edge(crop.box, volume.geometry.shape_zyx))
     regions = divide(masks, cuts)
-    report = femur_report(masks, regions, measure(masks, regions), cuts, _doubts(outer, inner))
+    doubts = _doubts(outer, inner if endosteal.any() else None)
+    report = femur_report(masks, regions, measure(masks, regions), cuts, doubts)
     return FemurResult(crop, volume.hu[crop.box.slices], masks, regions.labels, report)
 
 

@@ -49,6 +49,21 @@ def test_the_real_share_decides_where_patches_come_from(cases: Path, tiny: Train
         assert {source.training_patch(i).kind for i in range(8)} == {kind}
 
 
+def test_background_patches_lie_on_bone_that_is_not_femur(
+    tmp_path: Path, make_case: Callable[..., TrainingCase], tiny: TrainingConfig
+):
+    case = make_case()
+    hu = np.array(case.hu)
+    hu[20:24, 4:8, 4:8] = 900  # one voxel of the looked-at lattice: (20, 4, 4)
+    replace(case, hu=hu).save(tmp_path)
+    config = tiny.model_copy(update={"background_share": 1.0, "patch_zyx": (16, 16, 16)})
+    source = PatchSource(tmp_path, config)
+    for number in range(4):
+        patch = source.validation_patch(number)
+        assert (patch.hu > 600).any()
+        assert not patch.target.any()
+
+
 def test_the_endosteal_network_sees_nothing_outside_the_periosteal_mask(
     cases: Path, tiny: TrainingConfig
 ):
