@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -15,6 +16,15 @@ from service.api.server import serve
 from tests.builders.jobs import Service
 
 
+@pytest.fixture
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C counts even where the suite was started in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interruptible")
 def test_a_server_told_to_stop_answers_who_waits_for_a_job(
     app: FastAPI, service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
