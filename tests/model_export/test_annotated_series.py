@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from model_export.annotated_series import VALIDATION_SERIES, annotated_series
 from model_export.cases import to_training_case
@@ -20,3 +21,14 @@ def test_masks_of_a_series_lie_on_its_bone():
 
 def test_the_validation_series_is_the_one_that_may_not_be_trained_on():
     assert VALIDATION_SERIES == ("STS_020",)
+
+
+def test_the_surface_over_a_thin_cortex_is_not_learned_from_half_maximum_labels():
+    source = next(iter(annotated_series(DATA)))
+    inner = ndimage.binary_erosion(source.periosteal, border_value=1)
+    surface = source.periosteal & ~inner
+    # in plane only: the distance across slices of 3.27 mm says nothing about a cortex of 1 mm
+    depth_mm = ndimage.distance_transform_edt(~source.endosteal, sampling=(1e3, 0.977, 0.977))
+    assert (source.trust[surface & (depth_mm < 1.5)] == 0).all()
+    thick_shaft = (surface & (depth_mm > 4))[:20]
+    assert (source.trust[:20][thick_shaft] > 0).mean() > 0.95
