@@ -6,6 +6,7 @@ import threading
 import time
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import service
@@ -31,7 +32,8 @@ def create_app(services: ApiServices) -> FastAPI:
 
 def app_without_services() -> FastAPI:
     """The routes alone, enough to describe them."""
-    app = FastAPI(
+    # hospitals' networks reach no CDN; the page of /docs must come whole from here
+    app = FastAPIOffline(
         title="femurct",
         version=service.__version__,
         description=DESCRIPTION,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+
+from fastapi.testclient import TestClient
 
 from service.api.openapi import openapi_yaml
 
@@ -26,3 +29,12 @@ def test_importing_the_api_loads_nothing_heavy() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_the_page_of_docs_needs_no_other_host(client: TestClient) -> None:
+    page = client.get("/docs").text
+    needed = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert any(address.endswith(".js") for address in needed)
+    for address in needed:
+        assert address.startswith("/")
+        assert client.get(address).status_code == 200
