@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from service.api.dependencies import ApiServices
     from service.domain.findings import AnalysisReport
     from service.domain.ports import ProgressListener
-    from service.pipeline.run import Networks
+    from service.pipeline.cascade import Networks
     from service.worker.services import WorkerServices
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s job=%(job_id)s %(message)s"
@@ -145,7 +145,7 @@ def load_networks(settings: Settings) -> Networks:
         ModelError: a file is missing or breaks its contract.
     """
     from service.adapters.onnx_predictor import RuntimeOptions, load_predictor
-    from service.pipeline.run import Networks
+    from service.pipeline.cascade import Networks
 
     runtime = RuntimeOptions(provider=settings.provider, threads=settings.threads)
     folder = settings.weights_dir

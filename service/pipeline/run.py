@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 
-import numpy as np
-
 from service import __version__
 from service.domain.findings import (
     FemurGeometry,
@@ -20,52 +18,35 @@ from service.domain.findings import (
 from service.domain.geometry import AxisOrder, Box, SpacingMm
 from service.domain.imaging import (
     Analysis,
-    BoolArray,
     CroppedVolume,
     CtVolume,
     FemurCrop,
-    FemurMasks,
     FemurResult,
     Member,
-    ProbabilityMap,
 )
 from service.domain.jobs import Stage
-from service.domain.ports import PatchPredictor, ProgressListener
+from service.domain.ports import ProgressListener
 from service.errors import AnatomyError
-from service.pipeline.crop import find_femurs
-from service.pipeline.masks import (
-    MIN_FEMUR_CM3,
-    OtsuThreshold,
-    cuts_of,
-    find_threshold,
-    inside_only,
-    on_source_grid,
-    solid,
+from service.pipeline.cascade import (
+    DEFAULT_STRIDE_Z,
+    Networks,
+    Surface,
+    delivered_masks,
+    find_surface,
+    is_femur,
+    masked_crop,
 )
+from service.pipeline.crop import find_femurs
+from service.pipeline.masks import cuts_of
 from service.pipeline.measurements import measure
-from service.pipeline.probabilities import plan_windows, probability_map
+from service.pipeline.probabilities import plan_windows
 from service.pipeline.regions import divide
 from service.pipeline.report import analysis_report, femur_report
 from service.pipeline.resampling import to_network_grid
 from service.pipeline.series import read_series
 from service.pipeline.volume import read_volume
 
-DEFAULT_STRIDE_Z = 32
-"""Slices between windows: half a window, so that every voxel is seen by at least two. The paper's
-stride of 1 is always available."""
-
-MASK_MARGIN = 8
-"""Voxels kept around the periosteal mask for the endosteal network: its first two levels' reach."""
-
 VERSIONED = ("numpy", "scipy", "scikit-image", "pydicom")
-
-
-@dataclass(frozen=True)
-class Networks:
-    """Both networks of the cascade."""
-
-    periosteal: PatchPredictor
-    endosteal: PatchPredictor
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,15 +86,6 @@ class _Progress:
     def expect(self, windows: int, instead_of: int) -> None:
         """Correct the total once the periosteal mask shows how far the endosteal network goes."""
         self._total += windows - instead_of
-
-
-@dataclass(frozen=True, eq=False)
-class _Surface:
-    """One surface on the networks' grid and how it was cut out of the probabilities."""
-
-    probabilities: ProbabilityMap
-    threshold: OtsuThreshold
-    mask: BoolArray
 
 
 def analyse(
@@ -187,16 +159,12 @@ class _Cascade:
     stride_z: int
     progress: _Progress
 
-    def surface(self, stage: Stage, crop: CroppedVolume) -> _Surface | None:
+    def surface(self, stage: Stage, crop: CroppedVolume) -> Surface | None:
         """One surface of one femur on the networks' grid; None where the network saw nothing."""
         is_outer = stage is Stage.PERIOSTEAL
         network = self.networks.periosteal if is_outer else self.networks.endosteal
         self.progress.enter(stage)
-        probabilities = probability_map(crop, network, self.stride_z, self.progress.after_window)
-        threshold = find_threshold(probabilities)
-        if threshold is None:
-            return None
-        return _Surface(probabilities, threshold, solid(probabilities.values > threshold.value))
+        return find_surface(crop, network, self.stride_z, self.progress.after_window)
 
     def windows(self, crop: CroppedVolume) -> int:
         """Windows of the endosteal network over a crop."""
@@ -209,43 +177,20 @@ def _analyse_femur(
 ) -> FemurResult | None:
     """One femur: surfaces, regions, numbers; None where the network saw none."""
     outer = cascade.surface(Stage.PERIOSTEAL, cropped)
-    voxel_cm3 = cropped.geometry.voxel_volume_mm3 / 1000.0
-    if outer is None or outer.mask.sum() * voxel_cm3 < MIN_FEMUR_CM3:
+    if outer is None or not is_femur(outer):
         cascade.progress.expect(0, instead_of=cascade.windows(cropped))
         return None
-    box = _box_around(outer.mask)
-    inside = inside_only(
-        CroppedVolume(crop.side, cropped.hu[box.slices], cropped.geometry.crop(box)),
-        outer.mask[box.slices],
-        cascade.networks.endosteal.contract.outside_hu,
-    )
+    inside = masked_crop(cropped, outer, cascade.networks.endosteal.contract.outside_hu)
     cascade.progress.expect(cascade.windows(inside), instead_of=cascade.windows(cropped))
     inner = cascade.surface(Stage.ENDOSTEAL, inside)
     cascade.progress.enter(Stage.REGIONS)
     grid = volume.geometry.crop(crop.box)
-    periosteal = on_source_grid(outer.probabilities, outer.threshold, crop.side, grid)
-    if inner is None:
-        endosteal = np.zeros_like(periosteal)
-    else:
-        found = on_source_grid(inner.probabilities, inner.threshold, crop.side, grid)
-        endosteal = found & periosteal
-    masks = FemurMasks(crop.side, periosteal, endosteal, grid)
-    cuts = cuts_of(periosteal, _at_edge(crop.box, volume.geometry.shape_zyx))
+    masks = delivered_masks(outer, inner, crop.side, grid)
+    cuts = cuts_of(masks.periosteal, _at_edge(crop.box, volume.geometry.shape_zyx))
     regions = divide(masks, cuts)
-    doubts = _doubts(outer, inner if endosteal.any() else None)
+    doubts = _doubts(outer, inner if masks.endosteal.any() else None)
     report = femur_report(masks, regions, measure(masks, regions), cuts, doubts)
     return FemurResult(crop, volume.hu[crop.box.slices], masks, regions.labels, report)
-
-
-def _box_around(mask: BoolArray) -> Box:
-    """The mask's bounding box with a margin, within the array."""
-    starts, stops = [], []
-    for axis in range(3):
-        others = tuple(a for a in range(3) if a != axis)
-        occupied = np.flatnonzero(mask.any(axis=others))
-        starts.append(max(0, int(occupied[0]) - MASK_MARGIN))
-        stops.append(min(mask.shape[axis], int(occupied[-1]) + 1 + MASK_MARGIN))
-    return Box((starts[0], starts[1], starts[2]), (stops[0], stops[1], stops[2]))
 
 
 def _at_edge(box: Box, shape_zyx: tuple[int, int, int]) -> tuple[tuple[bool, bool], ...]:
@@ -256,7 +201,7 @@ def _at_edge(box: Box, shape_zyx: tuple[int, int, int]) -> tuple[tuple[bool, boo
     )
 
 
-def _doubts(outer: _Surface, inner: _Surface | None) -> tuple[QualityFlag, ...]:
+def _doubts(outer: Surface, inner: Surface | None) -> tuple[QualityFlag, ...]:
     """What the thresholds say of the networks' certainty."""
     flags = []
     if inner is None:

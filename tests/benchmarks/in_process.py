@@ -10,7 +10,8 @@ from service.bootstrap import load_networks
 from service.domain.imaging import Analysis
 from service.domain.jobs import Stage
 from service.domain.ports import ProgressListener
-from service.pipeline.run import AnalysisRequest, Networks, analyse
+from service.pipeline.cascade import Networks
+from service.pipeline.run import AnalysisRequest, analyse
 from service.settings import Settings
 
 

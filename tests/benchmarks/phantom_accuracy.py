@@ -20,7 +20,7 @@ from service.artifacts.source_grid import on_source_grid
 from service.domain.findings import FemurSide, RegionalVolumes
 from service.domain.imaging import Analysis, BoolArray, FemurResult
 from service.errors import FemurctError
-from service.pipeline.run import Networks
+from service.pipeline.cascade import Networks
 from service.sample.generate import generate_sample
 from service.sample.truth import SampleTruth
 from tests.benchmarks.agreement import Agreement, agreement

@@ -20,7 +20,7 @@ import typer
 from service.artifacts.preview import preview
 from service.domain.imaging import Analysis, FemurResult
 from service.errors import FemurctError
-from service.pipeline.run import Networks
+from service.pipeline.cascade import Networks
 from tests.benchmarks.agreement import agreement
 from tests.benchmarks.in_process import analyse_zip, networks
 from tests.benchmarks.phantom_accuracy import read_mask, whole_grid

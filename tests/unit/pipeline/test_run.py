@@ -14,7 +14,8 @@ from service.domain.jobs import Stage
 from service.domain.model_contract import ModelContract
 from service.domain.ports import ProgressListener
 from service.errors import AnatomyError, JobCancelled
-from service.pipeline.run import AnalysisRequest, Networks, analyse
+from service.pipeline.cascade import Networks
+from service.pipeline.run import AnalysisRequest, analyse
 from tests.builders.ct_series import CtSeriesSpec, build_slices, to_members
 from tests.builders.femur_shapes import femur, grid_points
 
