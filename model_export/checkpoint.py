@@ -1,10 +1,10 @@
-"""A run's folder: ``checkpoint.pt`` (all that resuming needs) and ``curve.csv``."""
+"""A run's folder: ``checkpoint.pt`` (all that resuming needs), ``best.pt`` and ``curve.csv``."""
 
 from __future__ import annotations
 
 import csv
 import os
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from model_export.config import TrainingConfig
 from service.errors import InputError
 
 CHECKPOINT_NAME = "checkpoint.pt"
+BEST_NAME = "best.pt"
+"""The weights of the best validation DSC so far (paper, section 2.4), without the optimizer."""
 CURVE_NAME = "curve.csv"
 
 
@@ -33,13 +35,15 @@ class Checkpoint:
 
     Attributes:
         configuration: JSON of the ``TrainingConfig``.
-        network: state of the ``VNet``.
-        optimizer: state of the optimizer.
+        network: state of the network.
+        optimizer: state of the optimizer; empty in ``best.pt``.
         step: steps done.
         seconds: time they took.
         norm_frozen: whether batch norm already uses its running statistics.
         finished: whether the budget was used up.
         cases: what it was trained on, in words.
+        scaler: state of the loss scaling of half precision; empty where there is none.
+        best_dice: the best validation DSC so far, 0 before the first.
     """
 
     configuration: str
@@ -50,19 +54,21 @@ class Checkpoint:
     norm_frozen: bool
     finished: bool
     cases: str
+    scaler: dict[str, Any] = field(default_factory=dict)
+    best_dice: float = 0.0
 
     def config(self) -> TrainingConfig:
         """The configuration it was trained with."""
         return TrainingConfig.model_validate_json(self.configuration)
 
-    def save(self, run: Path) -> None:
-        """Replaces ``run/checkpoint.pt`` when wholly written."""
-        partial = run / (CHECKPOINT_NAME + ".partial")
+    def save(self, path: Path) -> None:
+        """Replaces the file when wholly written."""
+        partial = path.with_name(path.name + ".partial")
         with partial.open("wb") as file:
             torch.save({f.name: getattr(self, f.name) for f in fields(self)}, file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(partial, run / CHECKPOINT_NAME)
+        os.replace(partial, path)
 
 
 def load_checkpoint(run: Path) -> Checkpoint:
@@ -75,6 +81,23 @@ def load_checkpoint(run: Path) -> Checkpoint:
     if not path.is_file():
         raise RunError(f"no checkpoint at {path}; `train` writes one")
     return Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
+
+
+def model_file(run: Path) -> Path:
+    """The file of the weights that a run stands for (``TrainingConfig.select``).
+
+    Args:
+        run: a run's folder, or a checkpoint file, which stands for itself.
+
+    Raises:
+        RunError: if there is no checkpoint.
+    """
+    if not run.is_dir():
+        return run
+    best = run / BEST_NAME
+    if load_checkpoint(run).config().select == "best" and best.exists():
+        return best
+    return run / CHECKPOINT_NAME
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,46 @@
 """Frozen training configurations; the one used is saved in every checkpoint.
 
-``paper`` is section 2.3 of the paper as written. ``cpu`` departs from it so that a useful network
-comes out of an hour on two cores; every departure stands at its field.
+``paper`` is sections 2.2, 2.3 and 3.2 of the paper as written. Every other configuration departs
+from it, and ``DEPARTURES`` says where and why; a field's default may be a departure, ``paper``
+sets every field that the paper speaks of.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 Role = Literal["periosteal", "endosteal"]
-ConfigurationName = Literal["paper", "cpu", "cpu-refine"]
 SizeZyx = tuple[int, int, int]
+ConfigurationName = Literal[
+    "paper",
+    "paper-unet",
+    "paper-cropped",
+    "paper-both-sides",
+    "paper-cosine",
+    "paper-dice",
+    "paper-small",
+    "paper-mixed",
+    "cpu",
+    "cpu-refine",
+    "cpu-unet",
+    "cpu-cropped",
+    "smoke",
+]
+
+VNET_CHANNELS = (16, 32, 64, 128, 256)
+"""8,622,530 parameters; the paper says about 8.6 M."""
+
+UNET_CHANNELS = (20, 40, 80, 160, 312)
+"""8,641,842 parameters. The paper does not give its baseline's size; these widths match the V-Net's
+to 0.3 %, so that the layouts are what is compared."""
+
+SIZE_MULTIPLE = 16
+"""Four halvings: each side of a patch is a multiple of it."""
 
 
 class AugmentationConfig(BaseModel):
@@ -29,7 +55,7 @@ class AugmentationConfig(BaseModel):
     noise_hu: float = Field(default=40.0, ge=0, description="largest sigma of Gaussian noise")
     offset_hu: float = Field(default=40.0, ge=0, description="brightness, additive, either way")
     gain: float = Field(default=0.1, ge=0, lt=1, description="brightness, multiplicative")
-    contrast: float = Field(default=0.1, ge=0, lt=1, description="about the patch's mean")
+    contrast: float = Field(default=0.0, ge=0, lt=1, description="departure: about the mean")
     scale: float = Field(default=0.15, ge=0, lt=0.5, description="size, 1 - scale to 1 + scale")
     rotation_deg: float = Field(default=0.0, ge=0, le=45, description="departure: any axis")
     blur_voxels: float = Field(default=0.0, ge=0, description="departure: largest sigma of blur")
@@ -38,18 +64,38 @@ class AugmentationConfig(BaseModel):
 
 
 class TrainingConfig(BaseModel):
-    """Everything that decides the weights, besides the cases and the budget."""
+    """Everything that decides the weights, besides the cases and the budget.
+
+    Batches hold one patch (paper, section 2.3). The optimizer is Adam, with decoupled weight decay
+    where ``weight_decay`` is not 0.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     role: Role
-    channels: tuple[int, int, int, int, int] = (16, 32, 64, 128, 256)
+    architecture: Literal["vnet", "unet"] = "vnet"
+    channels: tuple[int, int, int, int, int] = VNET_CHANNELS
     patch_zyx: SizeZyx = (64, 192, 192)
+    placement: Literal["surface", "crop"] = Field(
+        default="surface",
+        description="of patches: about a surface voxel, or any slices of the crop about the femur",
+    )
+    endosteal_input: Literal["masked", "cropped"] = Field(
+        default="masked", description="the CT inside the periosteal mask, or all of the crop"
+    )
+    perturb_mask: bool = Field(
+        default=True, description="move that mask's surface by up to a voxel while training"
+    )
+    right_femurs: bool = Field(default=True, description="also train on mirrored right femurs")
     learning_rate: float = Field(default=1e-4, gt=0)
     weight_decay: float = Field(default=0.0, ge=0)
     schedule: Literal["constant", "cosine"] = "constant"
     warmup_share: float = Field(default=0.0, ge=0, lt=1, description="of the budget, linear from 0")
+    epochs: int | None = Field(
+        default=None, ge=1, description="budget where none is asked for; one is a patch of each"
+    )
+    mixed_precision: bool = Field(default=False, description="on a CUDA device; a CPU has none")
     dice_weight: float = Field(default=0.0, ge=0, description="of a soft Dice loss; paper: none")
     gradient_clip: float | None = Field(default=None, gt=0, description="largest gradient norm")
     freeze_norm_at: float = Field(
@@ -59,16 +105,28 @@ class TrainingConfig(BaseModel):
         description="share of the budget after which batch norm uses its running statistics",
     )
     norm_patches: int = Field(default=40, ge=1, description="to estimate batch-norm statistics")
-    real_share: float = Field(default=0.5, ge=0, le=1, description="of patches from real series")
+    real_share: float | None = Field(
+        default=0.5, ge=0, le=1, description="of patches from real series; None: any case alike"
+    )
     background_share: float = Field(
         default=0.1, ge=0, le=1, description="of patches on bone that is not femur, or anywhere"
     )
     upper_share: float = Field(default=0.5, ge=0, le=1, description="at the proximal end, if seen")
     augmentation: AugmentationConfig = AugmentationConfig()
+    select: Literal["last", "best"] = Field(
+        default="last", description="the weights a run stands for: last, or best validation DSC"
+    )
     validate_every: int = Field(default=200, ge=1)
     validation_patches: int = Field(default=12, ge=0)
     checkpoint_every: int = Field(default=50, ge=1)
     seed: int = 0
+
+    @field_validator("patch_zyx")
+    @classmethod
+    def _halves_four_times(cls, patch_zyx: SizeZyx) -> SizeZyx:
+        if any(side < SIZE_MULTIPLE or side % SIZE_MULTIPLE for side in patch_zyx):
+            raise ValueError(f"sides must be multiples of {SIZE_MULTIPLE}, found {patch_zyx}")
+        return patch_zyx
 
     def sha256(self) -> str:
         """Hexadecimal digest of the configuration's canonical JSON."""
@@ -76,17 +134,44 @@ class TrainingConfig(BaseModel):
 
 
 def paper(role: Role) -> TrainingConfig:
-    """The paper's training: Adam 1e-4, batch 1, patch 192x192x64, softmax cross entropy."""
-    return TrainingConfig(name="paper", role=role)
+    """The paper's training, as far as it says (sections 2.2, 2.3, 2.4 and 3.2).
+
+    Left femurs; any 64 slices of the 192 x 192 crop about the femur; Adam at a constant 1e-4 for
+    800 epochs; softmax cross entropy; noise, brightness and 3D scaling; the endosteal network sees
+    the CT inside the reference periosteal mask; the weights of the best validation DSC are kept.
+    """
+    return TrainingConfig(
+        name="paper",
+        role=role,
+        architecture="vnet",
+        channels=VNET_CHANNELS,
+        patch_zyx=(64, 192, 192),
+        placement="crop",
+        endosteal_input="masked",
+        perturb_mask=False,
+        right_femurs=False,
+        learning_rate=1e-4,
+        weight_decay=0.0,
+        schedule="constant",
+        epochs=800,
+        dice_weight=0.0,
+        real_share=None,
+        background_share=0.0,
+        upper_share=0.0,
+        select="best",
+        # two slabs of each of the paper's eight validation subjects
+        validation_patches=16,
+    )
 
 
 def cpu(role: Role) -> TrainingConfig:
     """An hour on two cores.
 
-    Departures: smaller patches, many times the learning rate with warm-up and cosine decay to 0,
-    weight decay, a Dice term, gradient clipping, batch norm frozen for the last quarter (with
-    batches of one the network otherwise never trains with the statistics it is used with), and
-    augmentation by rotation, blur, sharpening and thick slices.
+    Departures: smaller patches about the surface, mirrored right femurs, many times the learning
+    rate with warm-up and cosine decay to 0, weight decay, a Dice term, gradient clipping, batch
+    norm frozen for the last quarter (with batches of one the network otherwise never trains with
+    the statistics it is used with), periosteal masks perturbed (in use they are not exact), the
+    last weights, and augmentation by contrast, rotation, blur, sharpening and thick slices.
     """
     return TrainingConfig(
         name="cpu",
@@ -102,36 +187,72 @@ def cpu(role: Role) -> TrainingConfig:
         real_share=0.4,
         background_share=0.1 if role == "periosteal" else 0.0,
         augmentation=AugmentationConfig(
-            rotation_deg=12.0, blur_voxels=1.0, sharpen=0.8, slab_voxels=4
+            contrast=0.1, rotation_deg=12.0, blur_voxels=1.0, sharpen=0.8, slab_voxels=4
         ),
     )
 
 
-def cpu_refine(role: Role) -> TrainingConfig:
-    """A second round after ``cpu``, from its weights, against bones taken for femur.
+@dataclass(frozen=True)
+class Departure:
+    """A configuration as another one and what differs; the differences are validated on use."""
 
-    Departures from ``cpu``: a third of the patches lie on bone that is not femur (after ``cpu`` the
-    ischium, a ring like a shaft, passed for one), wider patches that show both, a third of the
-    learning rate, and batch norm frozen from the start.
-    """
-    return cpu(role).model_copy(
-        update={
-            "name": "cpu-refine",
+    base: Literal["paper", "cpu"]
+    changes: Mapping[str, object]
+
+
+DEPARTURES: dict[ConfigurationName, Departure] = {
+    # The paper's baseline (section 5).
+    "paper-unet": Departure("paper", {"architecture": "unet", "channels": UNET_CHANNELS}),
+    # The paper's ablation (section 5): endosteal from all of the cropped CT.
+    "paper-cropped": Departure("paper", {"endosteal_input": "cropped"}),
+    # Twice the cases: right femurs, mirrored, as they are in use.
+    "paper-both-sides": Departure("paper", {"right_femurs": True}),
+    # Ends in a minimum instead of hopping about it; the last weights then are the ones to keep.
+    "paper-cosine": Departure(
+        "paper", {"schedule": "cosine", "warmup_share": 0.03, "select": "last"}
+    ),
+    # Weighs a small femur in a large patch like a large one.
+    "paper-dice": Departure("paper", {"dice_weight": 1.0}),
+    # A sixth of the memory and time per step; the patches lie about the surface to be learnt.
+    "paper-small": Departure("paper", {"patch_zyx": (48, 96, 96), "placement": "surface"}),
+    # Half the memory, and tensor cores, on a GPU.
+    "paper-mixed": Departure("paper", {"mixed_precision": True}),
+    # A second round after ``cpu``, from its weights, against bones taken for femur: a third of the
+    # patches on bone that is not femur (the ischium, a ring like a shaft, passed for one), wider
+    # ones that show both, a third of the learning rate, batch norm frozen from the start.
+    "cpu-refine": Departure(
+        "cpu",
+        {
             "patch_zyx": (48, 96, 96),
             "learning_rate": 3e-4,
             "freeze_norm_at": 1e-6,
             "background_share": 0.35,
-        }
-    )
-
-
-CONFIGURATIONS: dict[ConfigurationName, Callable[[Role], TrainingConfig]] = {
-    "paper": paper,
-    "cpu": cpu,
-    "cpu-refine": cpu_refine,
+        },
+    ),
+    # The two ablations within a CPU's reach.
+    "cpu-unet": Departure("cpu", {"architecture": "unet", "channels": UNET_CHANNELS}),
+    "cpu-cropped": Departure("cpu", {"endosteal_input": "cropped"}),
+    # Shows in seconds that cases and commands work; the network is too small to find anything.
+    "smoke": Departure(
+        "cpu",
+        {
+            "channels": (2, 4, 8, 16, 32),
+            "patch_zyx": (16, 48, 48),
+            "norm_patches": 2,
+            "validate_every": 5,
+            "validation_patches": 2,
+            "checkpoint_every": 5,
+        },
+    ),
 }
 
 
 def named(name: ConfigurationName, role: Role) -> TrainingConfig:
     """The configuration of that name."""
-    return CONFIGURATIONS[name](role)
+    if name == "paper":
+        return paper(role)
+    if name == "cpu":
+        return cpu(role)
+    departure = DEPARTURES[name]
+    base = named(departure.base, role).model_dump()
+    return TrainingConfig.model_validate({**base, **departure.changes, "name": name})

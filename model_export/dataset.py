@@ -111,8 +111,7 @@ class PatchSource:
     def training_patch(self, number: int) -> Patch:
         """Augmented patch ``number`` of the run."""
         rng = np.random.default_rng((self._config.seed, number))
-        pool = self._real if rng.random() < self._config.real_share else self._phantoms
-        pool = pool or self._real or self._phantoms
+        pool = self._pool(rng)
         case = pool[rng.integers(len(pool))]
         matrix = random_matrix(self._config.augmentation, rng)
         return self._patch(case, matrix, rng, augmented=True)
@@ -122,6 +121,13 @@ class PatchSource:
         rng = np.random.default_rng((self._config.seed, VALIDATION_STREAM, number))
         cases = self._real + self._phantoms
         return self._patch(cases[number % len(cases)], np.eye(3), rng, augmented=False)
+
+    def _pool(self, rng: np.random.Generator) -> list[_IndexedCase]:
+        """The cases to draw one from: of one origin by ``real_share``, or all."""
+        if self._config.real_share is None:
+            return self._real + self._phantoms
+        pool = self._real if rng.random() < self._config.real_share else self._phantoms
+        return pool or self._real or self._phantoms
 
     def _patch(
         self,

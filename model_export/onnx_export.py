@@ -7,7 +7,6 @@ session is made), and the file is published only if ONNX Runtime computes what t
 
 from __future__ import annotations
 
-import copy
 import os
 import subprocess
 import warnings
@@ -21,9 +20,10 @@ from onnx import helper, numpy_helper
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from model_export.checkpoint import Checkpoint, load_checkpoint
-from model_export.config import SizeZyx
-from model_export.vnet import FemurNetwork, VNet
+from model_export.checkpoint import Checkpoint, RunError, load_checkpoint, model_file
+from model_export.config import SizeZyx, TrainingConfig
+from model_export.networks import network_of
+from model_export.vnet import FemurNetwork
 from service.domain.model_contract import METADATA_KEY, ModelContract
 from service.errors import ModelError
 
@@ -44,17 +44,18 @@ def publish(run: Path, out: Path) -> float:
     """Exports the network of a run's checkpoint to ``out``, replacing it in one step.
 
     Args:
-        run: the run's folder.
+        run: the run's folder, or a checkpoint file such as ``best.pt``.
         out: for instance ``service/weights/periosteal.onnx``.
 
     Returns:
         The largest difference found between torch and ONNX Runtime.
 
     Raises:
-        RunError: if the folder holds no checkpoint.
+        RunError: if the folder holds no checkpoint, or one of an ablation.
         ModelError: if the two disagree by more than ``TOLERANCE``; nothing is written.
     """
-    checkpoint = load_checkpoint(run)
+    checkpoint = load_checkpoint(model_file(run))
+    require_cascade(checkpoint.config())
     network = deployable(checkpoint)
     partial = out.with_suffix(".partial")
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -74,14 +75,23 @@ def publish(run: Path, out: Path) -> float:
 
 def deployable(checkpoint: Checkpoint) -> FemurNetwork:
     """The checkpoint's network in evaluation, batch norm folded, weights rounded to fp16 values."""
-    vnet = VNet(checkpoint.config().channels)
-    vnet.load_state_dict(checkpoint.network)
-    folded = _fold_norm(copy.deepcopy(vnet).eval())
+    network = network_of(checkpoint.config())
+    network.load_state_dict(checkpoint.network)
+    folded = _fold_norm(network.eval())
     with torch.no_grad():
         for parameter in folded.parameters():
             if parameter.numel() >= SMALLEST_STORED_AS_HALF:
                 parameter.copy_(parameter.half().float())
     return FemurNetwork(folded).eval()
+
+
+def require_cascade(config: TrainingConfig) -> None:
+    """Raises RunError for a network that the cascade cannot feed: it masks what the second sees."""
+    if config.role == "endosteal" and config.endosteal_input != "masked":
+        raise RunError(
+            f"configuration {config.name} is an ablation: its network sees the CT outside the "
+            "periosteal mask, which the cascade masks; train with endosteal_input masked"
+        )
 
 
 def contract_of(checkpoint: Checkpoint) -> ModelContract:

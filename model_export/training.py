@@ -24,7 +24,8 @@ from model_export.checkpoint import (
 from model_export.config import TrainingConfig
 from model_export.dataset import Patch, PatchSource
 from model_export.losses import training_loss
-from model_export.vnet import VNet, scale_hu
+from model_export.networks import network_of
+from model_export.vnet import scale_hu
 
 NORM_STREAM = 10_000_000
 """First number of the patches that batch-norm statistics are estimated on."""
@@ -98,7 +99,7 @@ class Trainer:
         self.validation = [held_out.validation_patch(i) for i in range(wanted)] if held_out else []
         torch.manual_seed(config.seed)
         # channels last is a fifth faster on a CPU: oneDNN needs no reordering
-        self.network = VNet(config.channels)
+        self.network = network_of(config)
         self.network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), config.learning_rate, weight_decay=config.weight_decay
@@ -143,7 +144,7 @@ class Trainer:
             norm_frozen=self.norm_frozen,
             finished=share >= 1,
             cases=self.source.summary,
-        ).save(self.plan.run)
+        ).save(self.plan.run / CHECKPOINT_NAME)
 
     def _advance(self, patch: Patch, started: float) -> CurvePoint:
         share = self.plan.budget.share_used(self.step, self.seconds)

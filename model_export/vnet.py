@@ -16,7 +16,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-PAPER_CHANNELS = (16, 32, 64, 128, 256)
+from model_export.config import VNET_CHANNELS
+
 ENCODER_CONVOLUTIONS = (1, 2, 3, 2, 2)
 DECODER_CONVOLUTIONS = (3, 3, 1, 1)
 """Convolutions per stage, from the deepest decoder stage to the shallowest."""
@@ -26,7 +27,7 @@ CLIP_HU = (-500.0, 1500.0)
 """The range of HU the networks tell apart: fat and water to dense cortex."""
 
 
-def _convolution(inputs: int, outputs: int) -> nn.Sequential:
+def convolution(inputs: int, outputs: int) -> nn.Sequential:
     """3x3x3 convolution of unchanged size, batch norm, ReLU."""
     return _normalised(nn.Conv3d(inputs, outputs, 3, padding=1), outputs)
 
@@ -41,7 +42,7 @@ class _EncoderStage(nn.Module):
     def __init__(self, inputs: int, channels: int, convolutions: int) -> None:
         super().__init__()
         widths = (inputs, *[channels] * convolutions)
-        self.convolutions = nn.Sequential(*(_convolution(a, b) for a, b in pairwise(widths)))
+        self.convolutions = nn.Sequential(*(convolution(a, b) for a, b in pairwise(widths)))
 
     def forward(self, x: Tensor) -> Tensor:
         residual: Tensor = self.convolutions(x)
@@ -55,7 +56,7 @@ class _DecoderStage(nn.Module):
         super().__init__()
         self.up = _normalised(nn.ConvTranspose3d(inputs, channels, 2, stride=2), channels)
         widths = (2 * channels, *[channels] * convolutions)
-        self.convolutions = nn.Sequential(*(_convolution(a, b) for a, b in pairwise(widths)))
+        self.convolutions = nn.Sequential(*(convolution(a, b) for a, b in pairwise(widths)))
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         x = self.up(x)
@@ -71,7 +72,7 @@ class VNet(nn.Module):
             a smaller network.
     """
 
-    def __init__(self, channels: tuple[int, ...] = PAPER_CHANNELS) -> None:
+    def __init__(self, channels: tuple[int, ...] = VNET_CHANNELS) -> None:
         super().__init__()
         self.first = _EncoderStage(1, channels[0], ENCODER_CONVOLUTIONS[0])
         self.down = nn.ModuleList(
@@ -119,10 +120,10 @@ def scale_hu(hu: Tensor) -> Tensor:
 class FemurNetwork(nn.Module):
     """What is exported: raw HU ``[1, 1, z, y, x]`` in, foreground probability of that shape out."""
 
-    def __init__(self, vnet: nn.Module) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.vnet = vnet
+        self.network = network
 
     def forward(self, hu: Tensor) -> Tensor:
         """Probability, float32 ``[1, 1, z, y, x]``, of HU of that shape; sides divisible by 16."""
-        return torch.softmax(self.vnet(scale_hu(hu)), dim=1)[:, 1:]
+        return torch.softmax(self.network(scale_hu(hu)), dim=1)[:, 1:]

@@ -34,7 +34,7 @@ def checkpoint(tmp_path: Path, tiny: TrainingConfig) -> Checkpoint:
         finished=True,
         cases="2 tubes",
     )
-    found.save(tmp_path)
+    found.save(tmp_path / "checkpoint.pt")
     return found
 
 
