@@ -1,39 +1,35 @@
 """Volume -> one box per femur, by classical image analysis.
 
-The femur's shaft is the easiest bone of the body to recognise: in axial sections a filled outline
-of stable size, slice after slice. Each shaft found gives one femur; the proximal end is looked for
-above it. The box is generous, since the networks decide what is femur; it only must not cut the
-femur off. The paper cropped by hand (section 2.2).
+Each shaft found gives one femur; the proximal end is looked for above it. Where a side shows no
+shaft, or so little that it may be an ischium, the most lateral bone of the lowest slices is taken
+too. The box is generous, since the networks decide what is femur; it only must not cut the femur
+off. The paper cropped by hand (section 2.2).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
-from skimage.measure import block_reduce
 
 from service.domain.findings import FemurSide
 from service.domain.geometry import Box
 from service.domain.imaging import CtVolume, FemurCrop
+from service.pipeline.bone_tracks import (
+    SearchGrid,
+    Track,
+    search_grid,
+    shaft_tracks,
+    track_length_mm,
+    track_x_mm,
+    trochanter_tracks,
+)
 
-BONE_HU = 220.0
-"""Above muscle and most contrast-filled vessels after averaging to 2 mm, below shaft cortex."""
+CERTAIN_SHAFT_MM = 45.0
+"""A shorter track may be an ischium (26 to 40 mm in the reference series)."""
 
-ANALYSIS_SPACING_MM = 2.0
-"""In-plane voxel size of the search; a shaft cortex of 4 mm keeps two voxels."""
-
-SHAFT_AREA_MM2 = (300.0, 2200.0)
-"""Filled cross-section of a femoral shaft: 20 to 53 mm across, oblique cuts through a flexed
-thigh included; forearm bones lying beside the hip are smaller."""
-
-SHAFT_GROWTH = 1.45
-"""A section this much larger than the track's median has left the shaft (trochanter, condyles)."""
-
-SHAFT_LENGTH_MM = 20.0
-"""A track shorter than this is no shaft."""
+LATERAL_OF_MIDLINE_MM = 70.0
+"""A trochanter lies farther from the body's midline (78 to 138 mm in the reference series), an
+ischium, a pubis or a vertebra nearer."""
 
 BODY_WIDTH_MM = 300.0
 """Two thighs or a pelvis are wider than this; one thigh is not, and its middle divides nothing."""
@@ -61,17 +57,6 @@ ANTEROPOSTERIOR_REACH_MM = 60.0
 """From the shaft's extrapolated axis to the front of the head or the back of the trochanter."""
 
 
-@dataclass(frozen=True)
-class _Section:
-    """One filled bone outline in one axial slice of the search grid (mm from voxel 0)."""
-
-    slice_index: int
-    area_mm2: float
-    centre_yx_mm: tuple[float, float]
-    low_yx_mm: tuple[float, float]
-    high_yx_mm: tuple[float, float]
-
-
 def find_femurs(volume: CtVolume) -> tuple[FemurCrop, ...]:
     """Find the femurs in view.
 
@@ -79,41 +64,56 @@ def find_femurs(volume: CtVolume) -> tuple[FemurCrop, ...]:
         volume: HU ``[z, y, x]`` turned so that z grows to superior, y to posterior, x to left.
 
     Returns:
-        At most one crop per side, left first; empty where no shaft is seen.
+        At most one crop per side, left first; empty where nothing looks like a femur.
     """
-    factor, search = _search_grid(volume)
-    spacing = volume.geometry.spacing_mm
-    pixel_mm = (spacing.y * factor, spacing.x * factor)
-    tracks = _shaft_tracks(search, pixel_mm, spacing.z)
-    midline_mm = _midline_mm(volume, search, pixel_mm[1])
+    grid = search_grid(volume)
+    midline_mm = _midline_mm(volume, grid)
+    shafts = shaft_tracks(grid)
+    trochanters = trochanter_tracks(grid)
     crops = []
     for side in FemurSide:
-        own = [t for t in tracks if (_track_x_mm(t) > midline_mm) == (side is FemurSide.LEFT)]
-        if own:
-            # the femur's shaft is the longest; a tibia or a forearm is shorter or lower
-            track = max(own, key=lambda t: (len(t), t[-1].slice_index))
-            crops.append(FemurCrop(side, _box_around(track, volume, side)))
+        shaft = _shaft(shafts, side, midline_mm)
+        boxes = [_box_around(track, volume, side) for track in shaft]
+        if not any(track_length_mm(track, grid) >= CERTAIN_SHAFT_MM for track in shaft):
+            lateral = _most_lateral(trochanters, side, midline_mm)
+            boxes += [_box_around(track, volume, side) for track in lateral]
+        if boxes:
+            crops.append(FemurCrop(side, _union(boxes)))
     return tuple(crops)
 
 
-def _search_grid(volume: CtVolume) -> tuple[int, npt.NDArray[np.float32]]:
-    """The volume averaged in-plane to about 2 mm; every slice kept."""
-    spacing = volume.geometry.spacing_mm
-    factor = max(1, round(ANALYSIS_SPACING_MM / min(spacing.y, spacing.x)))
-    slices = [
-        block_reduce(s, (factor, factor), np.mean, cval=float(s.min())).astype(np.float32)
-        for s in volume.hu
-    ]
-    return factor, np.stack(slices)
+def _shaft(tracks: list[Track], side: FemurSide, midline_mm: float) -> list[Track]:
+    """The side's femoral shaft, if any: the longest; a tibia or a forearm is shorter or lower."""
+    own = [t for t in tracks if (track_x_mm(t) > midline_mm) == (side is FemurSide.LEFT)]
+    return [max(own, key=lambda t: (len(t), t[-1].slice_index))] if own else []
 
 
-def _midline_mm(volume: CtVolume, search: npt.NDArray[np.float32], pixel_x_mm: float) -> float:
+def _most_lateral(tracks: list[Track], side: FemurSide, midline_mm: float) -> list[Track]:
+    """The side's most lateral track, if any."""
+    outward = 1 if side is FemurSide.LEFT else -1
+    lateral_mm = [outward * (track_x_mm(t) - midline_mm) for t in tracks]
+    farthest = int(np.argmax(lateral_mm)) if tracks else -1
+    found = farthest >= 0 and lateral_mm[farthest] > LATERAL_OF_MIDLINE_MM
+    return [tracks[farthest]] if found else []
+
+
+def _union(boxes: list[Box]) -> Box:
+    """The smallest box around boxes."""
+    start = np.min([b.start_zyx for b in boxes], axis=0)
+    stop = np.max([b.stop_zyx for b in boxes], axis=0)
+    return Box(
+        (int(start[0]), int(start[1]), int(start[2])), (int(stop[0]), int(stop[1]), int(stop[2]))
+    )
+
+
+def _midline_mm(volume: CtVolume, grid: SearchGrid) -> float:
     """The x distance from voxel 0 that divides left from right.
 
     Where the whole width of the body is in view, the middle of the body; else the scanner's
     isocentre (x = 0 in LPS), on which patients are centred.
     """
-    body = ndimage.binary_opening(search.max(axis=1) > -300.0, iterations=2)
+    body = ndimage.binary_opening(grid.hu.max(axis=1) > -300.0, iterations=2)
+    pixel_x_mm = grid.pixel_mm[1]
     touches = body[:, 0].mean() > 0.1 or body[:, -1].mean() > 0.1
     columns = np.flatnonzero(body.any(axis=0))
     if columns.size and not touches and np.ptp(columns) * pixel_x_mm > BODY_WIDTH_MM:
@@ -124,74 +124,8 @@ def _midline_mm(volume: CtVolume, search: npt.NDArray[np.float32], pixel_x_mm: f
     return float(centre[2]) * abs(float(x_axis)) - middle_x_mm
 
 
-def _sections(
-    plane: npt.NDArray[np.float32], slice_index: int, pixel_mm: tuple[float, float]
-) -> list[_Section]:
-    """Filled bone outlines of shaft size in one slice."""
-    filled = ndimage.binary_fill_holes(plane > BONE_HU)
-    labels, count = ndimage.label(filled)
-    if not count:
-        return []
-    areas = np.bincount(labels.ravel())[1:] * pixel_mm[0] * pixel_mm[1]
-    found = []
-    for label, where in enumerate(ndimage.find_objects(labels), start=1):
-        area = float(areas[label - 1])
-        if not SHAFT_AREA_MM2[0] <= area <= SHAFT_AREA_MM2[1]:
-            continue
-        rows, columns = np.nonzero(labels[where] == label)
-        low = (where[0].start * pixel_mm[0], where[1].start * pixel_mm[1])
-        high = (where[0].stop * pixel_mm[0], where[1].stop * pixel_mm[1])
-        height, width = high[0] - low[0], high[1] - low[1]
-        # an ellipse fills pi/4 of its bounding box; crescents and rods do not pass
-        if area < 0.55 * height * width or max(height, width) > 2.4 * min(height, width):
-            continue
-        centre = (
-            low[0] + (float(rows.mean()) + 0.5) * pixel_mm[0],
-            low[1] + (float(columns.mean()) + 0.5) * pixel_mm[1],
-        )
-        found.append(_Section(slice_index, area, centre, low, high))
-    return found
-
-
-def _follows(section: _Section, last: _Section, median_area: float) -> bool:
-    """Whether a section continues a track: centre within the last outline, size alike."""
-    y, x = section.centre_yx_mm
-    inside = (
-        last.low_yx_mm[0] <= y <= last.high_yx_mm[0]
-        and last.low_yx_mm[1] <= x <= last.high_yx_mm[1]
-    )
-    return inside and median_area / SHAFT_GROWTH <= section.area_mm2 <= median_area * SHAFT_GROWTH
-
-
-def _shaft_tracks(
-    search: npt.NDArray[np.float32], pixel_mm: tuple[float, float], slice_mm: float
-) -> list[list[_Section]]:
-    """Runs of sections that follow each other upward, long enough to be a shaft."""
-    open_tracks: list[list[_Section]] = []
-    tracks: list[list[_Section]] = []
-    for k in range(search.shape[0]):
-        sections = _sections(search[k], k, pixel_mm)
-        for track in list(open_tracks):
-            median_area = float(np.median([s.area_mm2 for s in track]))
-            following = [s for s in sections if _follows(s, track[-1], median_area)]
-            if following:
-                nearest = min(following, key=lambda s: abs(s.area_mm2 - median_area))
-                track.append(nearest)
-                sections.remove(nearest)
-            else:
-                open_tracks.remove(track)
-        new = [[s] for s in sections]
-        open_tracks += new
-        tracks += new
-    return [t for t in tracks if len(t) * slice_mm >= SHAFT_LENGTH_MM]
-
-
-def _track_x_mm(track: list[_Section]) -> float:
-    return sum(s.centre_yx_mm[1] for s in track) / len(track)
-
-
-def _box_around(track: list[_Section], volume: CtVolume, side: FemurSide) -> Box:
-    """The shaft, everything below it, and the reach of a proximal femur above it."""
+def _box_around(track: Track, volume: CtVolume, side: FemurSide) -> Box:
+    """The track, everything below it, and the reach of a proximal femur above it."""
     spacing = volume.geometry.spacing_mm
     z = np.array([s.slice_index * spacing.z for s in track])
     centres = np.array([s.centre_yx_mm for s in track])

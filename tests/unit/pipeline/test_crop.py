@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from service.domain.findings import FemurSide
-from service.domain.geometry import SpacingMm, VolumeGeometry
+from service.domain.geometry import Box, SpacingMm, VolumeGeometry
 from service.domain.imaging import CtVolume
 from service.pipeline.crop import find_femurs
 
@@ -29,6 +29,33 @@ def thighs(
         radius = np.hypot(x_mm - shaft, y_mm - lean * z_mm)
         hu = np.where((radius < 15) & (z < top_slice), np.where(radius < 9, 0, 1000), hu)
     return CtVolume(hu.astype(np.int16), geometry)
+
+
+def hips(*, trochanters: tuple[float, ...], ischia: tuple[float, ...] = ()) -> CtVolume:
+    """A body whose scan ends 15 mm below the top of trochanters 50 x 36 mm across.
+
+    Ischia are 24 mm across and 30 mm high, from 6 mm above the end of the scan on.
+    """
+    volume = thighs()
+    z, y, x = np.indices(SHAPE)
+    places = volume.geometry.index_to_lps(np.stack((z, y, x), axis=-1))
+    x_mm, y_mm, _ = np.moveaxis(places, -1, 0)
+    hu = volume.hu.copy()
+    for centre in trochanters:
+        inside = ((x_mm - centre) / 25) ** 2 + (y_mm / 18) ** 2 < 1
+        # the cortex is too thin to be seen on the lateral side
+        seen = (np.abs(x_mm) < abs(centre) + 12) & (
+            ((x_mm - centre) / 21) ** 2 + (y_mm / 14) ** 2 > 1
+        )
+        hu[inside & seen & (z < 5)] = 500
+    for centre in ischia:
+        hu[(np.hypot(x_mm - centre, y_mm - 20) < 12) & (z >= 2) & (z < 12)] = 700
+    return CtVolume(hu, volume.geometry)
+
+
+def reach_x_mm(volume: CtVolume, box: Box) -> tuple[float, float]:
+    low = float(volume.geometry.index_to_lps(box.start_zyx)[0])
+    return low, float(volume.geometry.index_to_lps(box.stop_zyx)[0])
 
 
 def test_two_shafts_are_two_femurs_left_first() -> None:
@@ -73,4 +100,35 @@ def test_the_box_follows_a_flexed_thigh_backward() -> None:
 
 def test_without_a_shaft_there_is_no_femur() -> None:
     assert find_femurs(thighs()) == ()
-    assert find_femurs(thighs(90.0, top_slice=4)) == ()  # 12 mm are no shaft
+    assert find_femurs(thighs(90.0, top_slice=2)) == ()  # 6 mm are neither shaft nor trochanter
+
+
+def test_trochanters_at_the_end_of_the_scan_are_femurs() -> None:
+    volume = hips(trochanters=(105.0, -105.0))
+    crops = find_femurs(volume)
+    assert [c.side for c in crops] == [FemurSide.LEFT, FemurSide.RIGHT]
+    for crop, sign in zip(crops, (1, -1), strict=True):
+        medial, lateral = sorted(sign * mm for mm in reach_x_mm(volume, crop.box))
+        assert medial <= 105 - 85
+        assert lateral >= 130
+        assert crop.box.start_zyx[0] == 0
+        assert crop.box.stop_zyx[0] * SPACING.z >= 115
+
+
+def test_a_trochanter_joins_the_box_of_what_may_be_an_ischium() -> None:
+    volume = hips(trochanters=(-105.0,), ischia=(-55.0,))
+    (crop,) = find_femurs(volume)
+    low, high = reach_x_mm(volume, crop.box)
+    assert low <= -130
+    assert high >= -20
+
+
+def test_bone_near_the_midline_is_no_trochanter() -> None:
+    assert find_femurs(hips(trochanters=(50.0,))) == ()
+
+
+def test_a_certain_shaft_needs_no_trochanter() -> None:
+    with_hand = hips(trochanters=(150.0,)).hu
+    shaft = thighs(80.0, top_slice=20)
+    both = CtVolume(np.maximum(with_hand, shaft.hu), shaft.geometry)
+    assert find_femurs(both)[0].box == find_femurs(shaft)[0].box
