@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from model_export.annotated_series import VALIDATION_SERIES, annotated_series
 from model_export.cases import to_training_case
 from model_export.config import ConfigurationName, Role, named
+from model_export.phantom_command import phantom
 from service.errors import FemurctError
 
 DEFAULT_CASES = Path(tempfile.gettempdir()) / "femurct-train" / "cases"
@@ -94,6 +95,9 @@ def export(
 
     difference = publish(run, out)
     typer.echo(f"{out}: largest difference between torch and ONNX Runtime {difference:.1e}")
+
+
+app.command()(phantom)
 
 
 def main() -> int:
