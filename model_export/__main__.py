@@ -1,20 +1,18 @@
-"""``python -m model_export prepare | train | export``."""
+"""``python -m model_export``: from annotated femurs to published networks."""
 
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import tempfile
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from model_export.annotated_series import VALIDATION_SERIES, annotated_series
-from model_export.cases import to_training_case
+from model_export.case_sets import CaseSets, case_files
+from model_export.cases import CaseError, to_training_case
 from model_export.config import ConfigurationName, Role, named
 from model_export.phantom_command import phantom
 from service.errors import FemurctError
@@ -26,15 +24,26 @@ app = typer.Typer(
     add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__
 )
 
+RoleOption = Annotated[Role, typer.Option(help="The surface the network finds.")]
+ConfigOption = Annotated[ConfigurationName, typer.Option(help="Named configuration.")]
+StepsOption = Annotated[int | None, typer.Option(help="Budget of a run in steps.")]
+MinutesOption = Annotated[float | None, typer.Option(help="Budget of a run in minutes.")]
+
 
 @app.command()
 def prepare(
     out: Annotated[Path, typer.Option(help="Folder for the cases.")] = DEFAULT_CASES,
+    own: Annotated[
+        Path | None, typer.Option("--from", help="Folder of your own cases; then only these.")
+    ] = None,
     phantoms: Annotated[int, typer.Option(help="Phantoms to train on; two femurs each.")] = 40,
     validation_phantoms: Annotated[int, typer.Option(help="At most 10.", max=10)] = 2,
     annotated: Annotated[bool, typer.Option(help="Also the annotated real series.")] = True,
 ) -> None:
-    """Write training and validation cases; those already there are kept."""
+    """Write cases; those already there are kept."""
+    if own is not None:
+        _prepare_own(own, out)
+        return
     from model_export.phantom_cases import TRAINING_SEED, VALIDATION_SEED, write_phantoms
 
     data = Path(os.environ.get("FEMURCT_DATA", DEFAULT_DATA))
@@ -51,43 +60,92 @@ def prepare(
             typer.echo(path)
 
 
+def _prepare_own(own: Path, out: Path) -> None:
+    """Writes every case that can be used, then fails if any was refused."""
+    from model_export.user_cases import sources_in
+
+    refused = 0
+    for source in sources_in(own):
+        if isinstance(source, CaseError):
+            refused += 1
+            typer.echo(f"refused: {source.detail}", err=True)
+        elif not (out / f"{source.name}.npz").exists():
+            typer.echo(to_training_case(source).save(out))
+    if refused:
+        raise CaseError(f"{refused} cases of {own} are refused, see above; the others are written")
+
+
 @app.command()
 def train(
-    role: Annotated[Role, typer.Option(help="The surface the network finds.")],
+    role: RoleOption,
     run: Annotated[Path, typer.Option(help="Folder of the run; resumed if it holds one.")],
-    cases: Annotated[Path, typer.Option(help="Folder written by `prepare`.")] = DEFAULT_CASES,
-    config: Annotated[ConfigurationName, typer.Option(help="Named configuration.")] = "paper",
-    steps: Annotated[int | None, typer.Option(help="Budget in steps.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="Budget in minutes.")] = None,
+    cases: Annotated[
+        Path, typer.Option(help="Folder written by `prepare`: of cases, or of train/validation/.")
+    ] = DEFAULT_CASES,
+    config: ConfigOption = "paper",
+    steps: StepsOption = None,
+    minutes: MinutesOption = None,
     init: Annotated[Path | None, typer.Option(help="Run to take first weights from.")] = None,
 ) -> None:
     """Train a network; a terminated run loses no step and goes on when called again."""
-    from model_export.training import Budget, RunPlan, Trainer
+    from model_export.progress import stop_on_signal, train_with_progress
+    from model_export.schedule import asked_budget
+    from model_export.training import RunPlan, Trainer
 
-    stop: list[int] = []
+    plan = RunPlan(CaseSets.of_folder(cases), run, asked_budget(steps, minutes), init)
+    train_with_progress(Trainer(named(config, role), plan), stop_on_signal())
 
-    def request_stop(number: int, _frame: FrameType | None) -> None:
-        stop.append(number)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, request_stop)
-    plan = RunPlan(cases, run, Budget(steps, minutes), init)
-    trainer = Trainer(named(config, role), plan)
-    columns = (BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
-    with Progress(*columns) as progress:
-        task = progress.add_task("first step", total=1.0)
-        for point in trainer.train(lambda: bool(stop)):
-            used = plan.budget.share_used(point.step, trainer.seconds)
-            progress.update(
-                task, completed=used, description=f"step {point.step} loss {point.loss:.3f}"
-            )
-            if point.dice_real is not None or point.dice_phantom is not None:
-                progress.console.print(point)
+@app.command(name="cross-validate")
+def cross_validate(
+    role: RoleOption,
+    cases: Annotated[Path, typer.Option(help="Folder of cases, as `prepare --from` writes it.")],
+    out: Annotated[Path, typer.Option(help="Folder of the folds' runs and of the results.")],
+    config: ConfigOption = "paper",
+    folds: Annotated[int, typer.Option(help="On the 85 % of subjects not kept for testing.")] = 10,
+    steps: StepsOption = None,
+    minutes: MinutesOption = None,
+    seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
+) -> None:
+    """Set 15 % of the subjects aside, train folds on the rest, choose the best; resumable."""
+    from model_export import cross_validation
+    from model_export.progress import stop_on_signal, train_with_progress
+    from model_export.schedule import asked_budget
+
+    task = cross_validation.CrossValidation(
+        case_files(cases), out, named(config, role), asked_budget(steps, minutes), folds, seed
+    )
+    stopped = stop_on_signal()
+    summary = cross_validation.cross_validate(task, lambda t: train_with_progress(t, stopped))
+    typer.echo(summary.read_text() if summary else "stopped; call again to go on")
+
+
+@app.command()
+def ablate(
+    cases: Annotated[Path, typer.Option(help="Folder of train/ and validation/.")],
+    held_out: Annotated[Path, typer.Option(help="Folder of cases to score on.")],
+    out: Annotated[Path, typer.Option(help="Folder of the runs and the table.")],
+    steps: StepsOption = None,
+    minutes: MinutesOption = None,
+    paper: Annotated[bool, typer.Option(help="The paper's configurations, not the CPU's.")] = False,
+) -> None:
+    """Train and score the paper's comparisons under one budget; resumed when called again."""
+    from model_export import ablation
+    from model_export.progress import stop_on_signal, train_with_progress
+    from model_export.schedule import Budget
+
+    plan = ablation.AblationPlan(
+        CaseSets.of_folder(cases), case_files(held_out), out, Budget(steps, minutes)
+    )
+    stopped = stop_on_signal()
+    arms = ablation.arms_of("paper" if paper else "cpu")
+    table = ablation.ablate(arms, plan, lambda t: train_with_progress(t, stopped))
+    typer.echo(table.read_text() if table else "stopped; call again to go on")
 
 
 @app.command()
 def export(
-    run: Annotated[Path, typer.Option(help="Folder of the run.")],
+    run: Annotated[Path, typer.Option(help="Folder of the run, or its checkpoint file.")],
     out: Annotated[Path, typer.Option(help="The ONNX file to publish.")],
 ) -> None:
     """Write the network as ONNX if ONNX Runtime computes what torch does."""

@@ -46,7 +46,7 @@ def _source_case(data: Path, folder: Path) -> SourceCase:
     if len(archives) != 1:
         raise CaseError(f"case {folder.name}: found {len(archives)} series of that name, need one")
     kind: Kind = "shaft" if archives[0].parent.name == "shaft_or_distal_only" else "proximal"
-    volume = _read_ct(archives[0])
+    volume = read_archive(archives[0])
     order = AxisOrder.closest_to_spl(volume.geometry)
     periosteal, endosteal, trust = (
         order.apply(_read_label(folder / f"{name}.nii.gz", volume.geometry))
@@ -55,7 +55,7 @@ def _source_case(data: Path, folder: Path) -> SourceCase:
     if not periosteal.any():
         raise CaseError(f"case {folder.name}: the periosteal mask is empty")
     spacing_mm = order.apply_geometry(volume.geometry).spacing_mm
-    box = _femur_box(periosteal > 0, spacing_mm)
+    box = femur_box(periosteal > 0, spacing_mm)
     side = str(json.loads((folder / "notes.json").read_text())["side"])
     return SourceCase(
         name=folder.name,
@@ -69,7 +69,12 @@ def _source_case(data: Path, folder: Path) -> SourceCase:
     )
 
 
-def _read_ct(archive: Path) -> CtVolume:
+def read_archive(archive: Path) -> CtVolume:
+    """The CT in a zip of DICOM files, read as the service reads it.
+
+    Raises:
+        SeriesError: see ``read_series`` and ``read_volume``.
+    """
     with zipfile.ZipFile(archive) as files:
         names = [name for name in files.namelist() if not name.endswith("/")]
         members = [Member(i, files.read(name)) for i, name in enumerate(names, start=1)]
@@ -101,7 +106,8 @@ def _thin_cortex_surface(
     return np.asarray(surface & ndimage.binary_dilation(endosteal, reach), dtype=np.bool_)
 
 
-def _femur_box(mask: npt.NDArray[np.bool_], spacing_mm: SpacingMm) -> tuple[slice, ...]:
+def femur_box(mask: npt.NDArray[np.bool_], spacing_mm: SpacingMm) -> tuple[slice, ...]:
+    """The box of a mask that is not empty and ``MARGIN_MM`` around it, within the array."""
     found = ndimage.find_objects(mask.astype(np.int8))[0]
     return tuple(
         slice(max(0, int(s.start - MARGIN_MM / mm)), min(n, int(s.stop + MARGIN_MM / mm) + 1))

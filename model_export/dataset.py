@@ -5,6 +5,7 @@ No generator's state needs saving: patch 17 of a run is the same whether the run
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from model_export.augmentation import (
     source_size,
     warp,
 )
+from model_export.case_sets import used_by
 from model_export.cases import (
     TRUST_BOTH,
     TRUST_PERIOSTEAL,
@@ -54,6 +56,10 @@ ENDOSTEAL_REACH_VOXELS = 3
 VALIDATION_STREAM = 1_000_003
 """Keeps validation patches apart from training patches of the same number."""
 
+PUBLIC_PREFIX = "STS_"
+PUBLIC_CASES = "annotated real series"
+"""How the cases of ``annotated_series`` are named and counted; their licence asks to be named."""
+
 BoolArray = npt.NDArray[np.bool_]
 
 
@@ -73,6 +79,10 @@ class Patch:
     weight: Tensor
     kind: Kind
 
+    def to(self, device: torch.device) -> Patch:
+        """The patch on a device; itself where it already lies there."""
+        return Patch(self.hu.to(device), self.target.to(device), self.weight.to(device), self.kind)
+
 
 @dataclass(frozen=True, eq=False)
 class _IndexedCase:
@@ -83,30 +93,48 @@ class _IndexedCase:
     surface: npt.NDArray[np.int16]
     upper: npt.NDArray[np.int16]
 
+    @property
+    def middle_yx(self) -> npt.NDArray[np.float64]:
+        """Middle of the femur's box in plane."""
+        in_plane = self.surface[:, 1:].astype(np.float64)
+        return np.asarray((in_plane.min(axis=0) + in_plane.max(axis=0)) / 2)
+
 
 class PatchSource:
-    """Random patches of the cases in a folder.
+    """Random patches of some cases.
 
     Args:
-        folder: holds ``*.npz`` of ``TrainingCase.save``.
+        paths: files of ``TrainingCase.save``.
         config: patch size, shares, augmentation, role and seed.
 
     Raises:
-        CaseError: if the folder holds no case.
+        CaseError: if there is no case, or only right femurs where the configuration takes none.
     """
 
-    def __init__(self, folder: Path, config: TrainingConfig) -> None:
+    def __init__(self, paths: Sequence[Path], config: TrainingConfig) -> None:
         self._config = config
-        cases = [_index(path) for path in sorted(folder.glob("*.npz"))]
+        cases = [_index(path) for path in used_by(config, paths)]
         if not cases:
-            raise CaseError(f"no training case in {folder}; `prepare` writes them")
+            left_out = f"; {len(paths)} right femurs are left out" if paths else ""
+            raise CaseError(f"no training case{left_out}; `prepare` writes them")
         self._real = [case for case in cases if case.kind != "phantom"]
         self._phantoms = [case for case in cases if case.kind == "phantom"]
 
     @property
+    def count(self) -> int:
+        """How many cases patches are drawn from."""
+        return len(self._real) + len(self._phantoms)
+
+    @property
     def summary(self) -> str:
         """How many cases of which origin, for the model's metadata."""
-        return f"{len(self._real)} annotated real series and {len(self._phantoms)} phantom femurs"
+        public = sum(case.path.stem.startswith(PUBLIC_PREFIX) for case in self._real)
+        counts = (
+            (public, PUBLIC_CASES),
+            (len(self._real) - public, "annotated femurs of the trainer's own"),
+            (len(self._phantoms), "phantom femurs"),
+        )
+        return " and ".join(f"{count} {origin}" for count, origin in counts if count)
 
     def training_patch(self, number: int) -> Patch:
         """Augmented patch ``number`` of the run."""
@@ -149,7 +177,9 @@ class PatchSource:
         sure = np.floor(trust + 1e-3)
         if config.role == "periosteal":
             return _as_patch(hu, outer, sure >= TRUST_PERIOSTEAL, case.kind)
-        seen = perturb_surface(outer, rng) if augmented else outer
+        if config.endosteal_input == "cropped":
+            return _as_patch(hu, (endosteal >= 0.5) & outer, sure >= TRUST_BOTH, case.kind)
+        seen = perturb_surface(outer, rng) if augmented and config.perturb_mask else outer
         hu = np.where(seen, hu, np.float32(OUTSIDE_HU))
         counted = (sure >= TRUST_BOTH) & _dilated(outer | seen)
         return _as_patch(hu, (endosteal >= 0.5) & outer, counted, case.kind)
@@ -159,7 +189,11 @@ class PatchSource:
     ) -> npt.NDArray[np.int64]:
         config = self._config
         shape = case.hu.shape
-        if rng.random() < config.background_share:
+        outside = LARGEST_OUTSIDE
+        if config.placement == "crop":
+            centre = np.array([rng.uniform(0, shape[0]), *indexed.middle_yx])
+            outside = 0.0
+        elif rng.random() < config.background_share:
             bone = _other_bone(case)
             centre = bone[rng.integers(len(bone))] if len(bone) else rng.uniform(0, shape)
         else:
@@ -167,7 +201,7 @@ class PatchSource:
             points = indexed.upper if upper else indexed.surface
             jitter = rng.uniform(-CENTRE_JITTER, CENTRE_JITTER, 3) * config.patch_zyx
             centre = points[rng.integers(len(points))] + jitter
-        reach = np.array(config.patch_zyx) * (0.5 - LARGEST_OUTSIDE)
+        reach = np.array(config.patch_zyx) * (0.5 - outside)
         low = np.minimum(reach, np.array(shape) / 2)
         return np.asarray(np.clip(centre, low, np.array(shape) - low), dtype=np.int64)
 

@@ -19,3 +19,13 @@ def network_of(config: TrainingConfig) -> nn.Module:
 def available_device() -> torch.device:
     """The first CUDA device if there is one, else the CPU; ``CUDA_VISIBLE_DEVICES`` chooses."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def half_precision(config: TrainingConfig, device: torch.device) -> torch.dtype | None:
+    """The 16-bit type convolutions are computed in; None for float32 throughout.
+
+    bfloat16 where the device has it, since its range needs no scaling of the loss.
+    """
+    if not config.mixed_precision or device.type != "cuda":
+        return None
+    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16

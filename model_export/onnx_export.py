@@ -22,6 +22,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from model_export.checkpoint import Checkpoint, RunError, load_checkpoint, model_file
 from model_export.config import SizeZyx, TrainingConfig
+from model_export.dataset import PUBLIC_CASES
 from model_export.networks import network_of
 from model_export.vnet import FemurNetwork
 from service.domain.model_contract import METADATA_KEY, ModelContract
@@ -35,6 +36,12 @@ TOLERANCE = 1e-4
 
 PARITY_SIZES: tuple[SizeZyx, ...] = ((32, 64, 64), (48, 32, 80))
 """Two sizes, so that a size baked into the graph shows."""
+
+PUBLIC_CREDIT = (
+    " Real series: TCIA Soft-tissue-Sarcoma through the IBSI data set (CC BY 3.0), "
+    "our own semi-automatic masks."
+)
+"""The attribution that the licence of ``annotated_series`` asks for."""
 
 SMALLEST_STORED_AS_HALF = 256
 """Elements; smaller initializers (biases) stay float32 and cost nothing."""
@@ -97,15 +104,14 @@ def require_cascade(config: TrainingConfig) -> None:
 def contract_of(checkpoint: Checkpoint) -> ModelContract:
     """What the exported file promises."""
     config = checkpoint.config()
+    credit = PUBLIC_CREDIT if PUBLIC_CASES in checkpoint.cases else ""
     return ModelContract(
         role=config.role,
         configuration_sha256=config.sha256(),
         git_revision=_git_revision(),
         trained_on=(
             f"{checkpoint.cases}; configuration {config.name}, {checkpoint.step} steps"
-            f"{'' if checkpoint.finished else ' of an unfinished run'}. "
-            "Real series: TCIA Soft-tissue-Sarcoma through the IBSI data set (CC BY 3.0), "
-            "our own semi-automatic masks."
+            f"{'' if checkpoint.finished else ' of an unfinished run'}.{credit}"
         ),
     )
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import math
+import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from model_export.case_sets import CaseSets
 from model_export.checkpoint import (
+    BEST_NAME,
     CHECKPOINT_NAME,
     Checkpoint,
     CurvePoint,
@@ -24,7 +28,8 @@ from model_export.checkpoint import (
 from model_export.config import TrainingConfig
 from model_export.dataset import Patch, PatchSource
 from model_export.losses import training_loss
-from model_export.networks import network_of
+from model_export.networks import available_device, half_precision, network_of
+from model_export.schedule import Budget, budget_of, learning_rate
 from model_export.vnet import scale_hu
 
 NORM_STREAM = 10_000_000
@@ -32,50 +37,20 @@ NORM_STREAM = 10_000_000
 
 
 @dataclass(frozen=True)
-class Budget:
-    """When a run ends: after ``steps``, or after ``minutes`` of training, resumed ones included."""
-
-    steps: int | None = None
-    minutes: float | None = None
-
-    def __post_init__(self) -> None:
-        if (self.steps is None) == (self.minutes is None):
-            raise RunError("a budget is given either in steps or in minutes")
-        if (self.steps or self.minutes or 0) <= 0:
-            raise RunError("a budget must be more than nothing")
-
-    def share_used(self, step: int, seconds: float) -> float:
-        """0 at the start, 1 and above when used up."""
-        if self.steps is not None:
-            return step / self.steps
-        return seconds / (60 * (self.minutes or 1.0))
-
-
-@dataclass(frozen=True)
 class RunPlan:
     """What to train on, where to write, how long, and from which weights.
 
     Attributes:
-        cases: folder with ``train`` and, if validated, ``validation``.
+        cases: to train on and, if any, to validate with.
         run: folder of the checkpoint and the curve.
-        budget: of the whole run.
+        budget: of the whole run; None for the configuration's own.
         initial: another run's folder or checkpoint to take weights from; None for random ones.
     """
 
-    cases: Path
+    cases: CaseSets
     run: Path
-    budget: Budget
+    budget: Budget | None = None
     initial: Path | None = None
-
-
-def learning_rate(config: TrainingConfig, share_used: float) -> float:
-    """The rate at a share of the budget: linear warm-up, then constant or a half cosine to 0."""
-    if share_used < config.warmup_share:
-        return config.learning_rate * max(share_used / config.warmup_share, 0.01)
-    if config.schedule == "constant":
-        return config.learning_rate
-    progress = (share_used - config.warmup_share) / (1 - config.warmup_share)
-    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
 
 class Trainer:
@@ -85,26 +60,34 @@ class Trainer:
         config: of a fresh run; a resumed one must have the same.
         plan: see ``RunPlan``.
 
+    Attributes:
+        budget: of the whole run.
+        step, seconds: how far it is.
+
     Raises:
-        RunError: if the folder holds a run of another configuration.
+        RunError: if the folder holds a run of another configuration, or there is no budget.
         CaseError: if there is no case to train on.
     """
 
     def __init__(self, config: TrainingConfig, plan: RunPlan) -> None:
         self.config, self.plan = config, plan
-        self.source = PatchSource(plan.cases / "train", config)
-        validation = plan.cases / "validation"
-        wanted = config.validation_patches if any(validation.glob("*.npz")) else 0
-        held_out = PatchSource(validation, config) if wanted else None
+        self.source = PatchSource(plan.cases.train, config)
+        self.budget = plan.budget or budget_of(config, self.source.count)
+        wanted = config.validation_patches if plan.cases.validation else 0
+        held_out = PatchSource(plan.cases.validation, config) if wanted else None
         self.validation = [held_out.validation_patch(i) for i in range(wanted)] if held_out else []
+        self.device = available_device()
+        self.half = half_precision(config, self.device)
         torch.manual_seed(config.seed)
         # channels last is a fifth faster on a CPU: oneDNN needs no reordering
         self.network = network_of(config)
-        self.network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        self.network.to(self.device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), config.learning_rate, weight_decay=config.weight_decay
         )
-        self.step, self.seconds, self.norm_frozen = 0, 0.0, False
+        # gradients of float16 vanish unless the loss is scaled; otherwise this does nothing
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.half is torch.float16)
+        self.step, self.seconds, self.norm_frozen, self.best_dice = 0, 0.0, False, 0.0
         self._unwritten: list[CurvePoint] = []
         self._restore()
 
@@ -114,14 +97,10 @@ class Trainer:
         Args:
             stopped: asked between steps, for instance by a signal handler's flag.
         """
-        budget = self.plan.budget
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="patches") as loader:
-            upcoming = loader.submit(self.source.training_patch, self.step)
-            while not stopped() and budget.share_used(self.step, self.seconds) < 1:
+        with _upcoming(self.source, self.step, self.device) as patches:
+            while not stopped() and self._share_used() < 1:
                 started = time.monotonic()
-                patch = upcoming.result()
-                upcoming = loader.submit(self.source.training_patch, self.step + 1)
-                point = self._advance(patch, started)
+                point = self._advance(next(patches), started)
                 self._unwritten.append(point)
                 if self.step % self.config.checkpoint_every == 0:
                     self.save()
@@ -132,22 +111,29 @@ class Trainer:
         """Writes the curve, then the checkpoint: killed in between, the curve is trimmed."""
         append_curve(self.plan.run, self._unwritten)
         self._unwritten.clear()
-        share = self.plan.budget.share_used(self.step, self.seconds)
-        if share >= 1 and not self.norm_frozen:
+        if self._share_used() >= 1 and not self.norm_frozen:
             self._estimate_norm()
-        Checkpoint(
+        self._checkpoint().save(self.plan.run / CHECKPOINT_NAME)
+
+    def _share_used(self) -> float:
+        return self.budget.share_used(self.step, self.seconds)
+
+    def _checkpoint(self) -> Checkpoint:
+        return Checkpoint(
             configuration=self.config.model_dump_json(),
             network=self.network.state_dict(),
             optimizer=self.optimizer.state_dict(),
             step=self.step,
             seconds=self.seconds,
             norm_frozen=self.norm_frozen,
-            finished=share >= 1,
+            finished=self._share_used() >= 1,
             cases=self.source.summary,
-        ).save(self.plan.run / CHECKPOINT_NAME)
+            scaler=self.scaler.state_dict(),
+            best_dice=self.best_dice,
+        )
 
     def _advance(self, patch: Patch, started: float) -> CurvePoint:
-        share = self.plan.budget.share_used(self.step, self.seconds)
+        share = self._share_used()
         if share >= self.config.freeze_norm_at and not self.norm_frozen:
             self._estimate_norm()
             self.norm_frozen = True
@@ -158,20 +144,38 @@ class Trainer:
         dice_real, dice_phantom = None, None
         if self.validation and self.step % self.config.validate_every == 0:
             dice_real, dice_phantom = self._validate()
+            self._keep_best([dice for dice in (dice_real, dice_phantom) if dice is not None])
         self.seconds += time.monotonic() - started
         return CurvePoint(self.step, loss, rate, round(self.seconds, 1), dice_real, dice_phantom)
+
+    def _keep_best(self, dice: list[float]) -> None:
+        """Writes ``best.pt`` if no validation was better; real and phantom cases count alike."""
+        score = sum(dice) / len(dice) if dice else 0.0
+        if score > self.best_dice:
+            self.best_dice = score
+            replace(self._checkpoint(), optimizer={}).save(self.plan.run / BEST_NAME)
 
     def _descend(self, patch: Patch, rate: float) -> float:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
-        logits = self.network(scale_hu(patch.hu))
+        patch = patch.to(self.device)
+        logits = self._logits(patch.hu)
         loss = training_loss(logits, patch.target, patch.weight, self.config.dice_weight)
-        loss.backward()  # type: ignore[no-untyped-call]
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         if self.config.gradient_clip is not None:
+            self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)
-        self.optimizer.step()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
         return float(loss.detach())
+
+    def _logits(self, hu: Tensor) -> Tensor:
+        """float32 logits of a patch, computed in half precision where configured."""
+        enabled = self.half is not None
+        with torch.autocast(self.device.type, dtype=self.half, enabled=enabled):
+            logits: Tensor = self.network(scale_hu(hu.to(self.device)))
+        return logits.float()
 
     @torch.no_grad()
     def _estimate_norm(self) -> None:
@@ -183,7 +187,7 @@ class Trainer:
             layer.momentum = None
         self.network.train()
         for number in range(NORM_STREAM, NORM_STREAM + self.config.norm_patches):
-            self.network(scale_hu(self.source.training_patch(number).hu))
+            self._logits(self.source.training_patch(number).hu)
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum
 
@@ -197,7 +201,7 @@ class Trainer:
         total = {"real": 0.0, "phantom": 0.0}
         for patch in self.validation:
             origin = "phantom" if patch.kind == "phantom" else "real"
-            logits = self.network(scale_hu(patch.hu))
+            logits = self._logits(patch.hu).cpu()
             found = (logits[:, 1] > logits[:, 0]) * patch.weight
             truth = patch.target * patch.weight
             overlap[origin] += float((found * truth).sum())
@@ -220,6 +224,33 @@ class Trainer:
             raise RunError(f"{run} holds a run of another configuration; choose another folder")
         self.network.load_state_dict(checkpoint.network)
         self.optimizer.load_state_dict(checkpoint.optimizer)
+        self.scaler.load_state_dict(checkpoint.scaler)
         self.step, self.seconds = checkpoint.step, checkpoint.seconds
-        self.norm_frozen = checkpoint.norm_frozen
+        self.norm_frozen, self.best_dice = checkpoint.norm_frozen, checkpoint.best_dice
         trim_curve(run, self.step)
+
+
+@contextmanager
+def _upcoming(source: PatchSource, first: int, device: torch.device) -> Iterator[Iterator[Patch]]:
+    """Training patches from number ``first`` on, made ahead of their use.
+
+    One thread makes them while a CPU trains, all cores but one while another device does.
+    """
+    threads = 1 if device.type == "cpu" else max(1, (os.cpu_count() or 1) - 1)
+    with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="patches") as loader:
+        ahead: deque[Future[Patch]] = deque(
+            loader.submit(source.training_patch, first + i) for i in range(threads)
+        )
+
+        def patches() -> Iterator[Patch]:
+            number = first + threads
+            while True:
+                patch = ahead.popleft().result()
+                ahead.append(loader.submit(source.training_patch, number))
+                number += 1
+                yield patch
+
+        try:
+            yield patches()
+        finally:
+            loader.shutdown(cancel_futures=True)

@@ -6,29 +6,30 @@ import numpy as np
 import pytest
 import torch
 
+from model_export.case_sets import case_files
 from model_export.cases import CaseError, TrainingCase
 from model_export.config import TrainingConfig
 from model_export.dataset import OUTSIDE_HU, PatchSource
 
 
 def test_a_patch_is_a_function_of_seed_and_number(cases: Path, tiny: TrainingConfig):
-    source, again = (PatchSource(cases / "train", tiny) for _ in range(2))
+    source, again = (PatchSource(case_files(cases / "train"), tiny) for _ in range(2))
     again.training_patch(0)
     assert torch.equal(source.training_patch(3).hu, again.training_patch(3).hu)
     assert not torch.equal(source.training_patch(3).hu, source.training_patch(4).hu)
-    other = PatchSource(cases / "train", tiny.model_copy(update={"seed": 1}))
+    other = PatchSource(case_files(cases / "train"), tiny.model_copy(update={"seed": 1}))
     assert not torch.equal(source.training_patch(3).hu, other.training_patch(3).hu)
 
 
 def test_a_patch_has_the_configured_size(cases: Path, tiny: TrainingConfig):
-    patch = PatchSource(cases / "train", tiny).training_patch(0)
+    patch = PatchSource(case_files(cases / "train"), tiny).training_patch(0)
     assert patch.hu.shape == (1, 1, 16, 32, 32)
     assert patch.target.shape == patch.weight.shape == (1, 16, 32, 32)
     assert (patch.hu.dtype, patch.target.dtype) == (torch.float32, torch.int64)
 
 
 def test_an_unchanged_patch_shows_bone_where_its_target_is(cases: Path, tiny: TrainingConfig):
-    patch = PatchSource(cases / "validation", tiny).validation_patch(0)
+    patch = PatchSource(case_files(cases / "validation"), tiny).validation_patch(0)
     inside = patch.hu[0, 0][patch.target[0] == 1]
     assert set(inside.round().unique().tolist()) == {-50.0, 1200.0}
 
@@ -36,7 +37,7 @@ def test_an_unchanged_patch_shows_bone_where_its_target_is(cases: Path, tiny: Tr
 def test_past_the_case_there_is_no_trust(cases: Path, tiny: TrainingConfig):
     # the case has 48 x 40 x 44 voxels: this patch holds it all and air around it
     whole = tiny.model_copy(update={"patch_zyx": (64, 64, 64)})
-    patch = PatchSource(cases / "validation", whole).validation_patch(0)
+    patch = PatchSource(case_files(cases / "validation"), whole).validation_patch(0)
     assert patch.weight.sum().item() == 48 * 40 * 44
     outside = patch.hu[0, 0][patch.weight[0] == 0]
     assert torch.allclose(outside, torch.tensor(OUTSIDE_HU), atol=0.1)
@@ -45,7 +46,7 @@ def test_past_the_case_there_is_no_trust(cases: Path, tiny: TrainingConfig):
 def test_the_real_share_decides_where_patches_come_from(cases: Path, tiny: TrainingConfig):
     for share, kind in ((0.0, "phantom"), (1.0, "proximal")):
         config = tiny.model_copy(update={"real_share": share})
-        source = PatchSource(cases / "train", config)
+        source = PatchSource(case_files(cases / "train"), config)
         assert {source.training_patch(i).kind for i in range(8)} == {kind}
 
 
@@ -57,7 +58,7 @@ def test_background_patches_lie_on_bone_that_is_not_femur(
     hu[20:24, 4:8, 4:8] = 900  # one voxel of the looked-at lattice: (20, 4, 4)
     replace(case, hu=hu).save(tmp_path)
     config = tiny.model_copy(update={"background_share": 1.0, "patch_zyx": (16, 16, 16)})
-    source = PatchSource(tmp_path, config)
+    source = PatchSource(case_files(tmp_path), config)
     for number in range(4):
         patch = source.validation_patch(number)
         assert (patch.hu > 600).any()
@@ -68,7 +69,7 @@ def test_the_endosteal_network_sees_nothing_outside_the_periosteal_mask(
     cases: Path, tiny: TrainingConfig
 ):
     config = tiny.model_copy(update={"role": "endosteal", "patch_zyx": (16, 48, 48)})
-    patch = PatchSource(cases / "validation", config).validation_patch(0)
+    patch = PatchSource(case_files(cases / "validation"), config).validation_patch(0)
     seen = patch.hu[0, 0] != OUTSIDE_HU
     # 12 x 12 voxels of bone and marrow in each of 16 slices, 6 x 6 of them marrow
     assert seen.sum().item() == 16 * 12 * 12
@@ -87,10 +88,70 @@ def test_a_guessed_endosteal_surface_counts_for_the_periosteal_network_only(
 ):
     case = make_case("guess")
     replace(case, trust=np.ones_like(case.trust)).save(tmp_path)
-    patch = PatchSource(tmp_path, tiny.model_copy(update={"role": role})).validation_patch(0)
+    patch = PatchSource(
+        case_files(tmp_path), tiny.model_copy(update={"role": role})
+    ).validation_patch(0)
     assert bool(patch.weight.any()) is counted
+
+
+def test_patches_of_the_crop_lie_about_the_femur_s_middle_and_within_the_case(
+    cases: Path, tiny: TrainingConfig
+):
+    config = tiny.model_copy(update={"placement": "crop", "patch_zyx": (16, 32, 32)})
+    source = PatchSource(case_files(cases / "validation"), config)
+    for number in range(4):
+        patch = source.validation_patch(number)
+        # all of the tube of 12 x 12 voxels; its middle, column 25.5, is column 16 of the patch
+        assert patch.target.sum().item() == 16 * 12 * 12
+        assert patch.weight.all()
+        columns = patch.target[0, 0].any(dim=0).nonzero().squeeze(1)
+        assert (int(columns[0]), int(columns[-1])) == (11, 22)
+
+
+def test_the_ablation_s_endosteal_network_sees_and_counts_the_whole_patch(
+    cases: Path, tiny: TrainingConfig
+):
+    config = tiny.model_copy(
+        update={"role": "endosteal", "endosteal_input": "cropped", "placement": "crop"}
+    )
+    patch = PatchSource(case_files(cases / "validation"), config).validation_patch(0)
+    # water, bone and marrow
+    assert set(patch.hu.round().unique().tolist()) == {0.0, 1200.0, -50.0}
+    assert patch.target.sum().item() == 16 * 6 * 6
+    assert patch.weight.all()
+
+
+def test_without_a_real_share_every_case_is_drawn_alike(
+    tmp_path: Path, make_case: Callable[..., TrainingCase], tiny: TrainingConfig
+):
+    make_case("real").save(tmp_path)
+    for number in range(7):
+        make_case(f"phantom_{number}", "phantom").save(tmp_path)
+    source = PatchSource(case_files(tmp_path), tiny.model_copy(update={"real_share": None}))
+    assert source.count == 8
+    kinds = [source.training_patch(i).kind for i in range(40)]
+    assert 0 < kinds.count("proximal") < 15
+
+
+def test_only_right_femurs_are_no_cases_for_a_configuration_of_left_ones(
+    tmp_path: Path, make_case: Callable[..., TrainingCase], tiny: TrainingConfig
+):
+    make_case("anna_right").save(tmp_path)
+    config = tiny.model_copy(update={"right_femurs": False})
+    with pytest.raises(CaseError, match="1 right femurs are left out"):
+        PatchSource(case_files(tmp_path), config)
+
+
+def test_the_summary_tells_public_series_from_the_trainer_s_own(
+    tmp_path: Path, make_case: Callable[..., TrainingCase], tiny: TrainingConfig
+):
+    for name, kind in (("STS_001", "shaft"), ("anna_left", "proximal"), ("p_left", "phantom")):
+        make_case(name, kind).save(tmp_path)
+    assert PatchSource(case_files(tmp_path), tiny).summary == (
+        "1 annotated real series and 1 annotated femurs of the trainer's own and 1 phantom femurs"
+    )
 
 
 def test_a_folder_without_cases_is_refused(tmp_path: Path, tiny: TrainingConfig):
     with pytest.raises(CaseError, match="no training case"):
-        PatchSource(tmp_path, tiny)
+        PatchSource(case_files(tmp_path), tiny)

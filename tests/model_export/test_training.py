@@ -1,11 +1,18 @@
+import os
+import random
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
+from model_export.case_sets import CaseSets
 from model_export.checkpoint import CurvePoint, RunError, load_checkpoint
 from model_export.config import TrainingConfig
-from model_export.training import Budget, RunPlan, Trainer, learning_rate
+from model_export.schedule import Budget
+from model_export.training import RunPlan, Trainer
 
 
 def _rows(run: Path) -> list[list[str]]:
@@ -23,8 +30,8 @@ def _train(trainer: Trainer, steps: int = 1000) -> list[CurvePoint]:
 def test_an_interrupted_run_ends_as_an_uninterrupted_one(
     tmp_path: Path, cases: Path, tiny: TrainingConfig
 ):
-    whole = RunPlan(cases, tmp_path / "whole", Budget(steps=6))
-    halved = RunPlan(cases, tmp_path / "halved", Budget(steps=6))
+    whole = RunPlan(CaseSets.of_folder(cases), tmp_path / "whole", Budget(steps=6))
+    halved = RunPlan(CaseSets.of_folder(cases), tmp_path / "halved", Budget(steps=6))
     _train(Trainer(tiny, whole))
     assert len(_train(Trainer(tiny, halved), steps=3)) == 3
     assert load_checkpoint(halved.run).finished is False
@@ -36,10 +43,104 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(
     assert _rows(halved.run) == _rows(whole.run)
 
 
+TRAIN = """
+import sys, torch
+from pathlib import Path
+from model_export.case_sets import CaseSets
+from model_export.config import TrainingConfig
+from model_export.schedule import Budget
+from model_export.training import RunPlan, Trainer
+torch.set_num_threads(1)
+cases, run, config, steps = sys.argv[1:]
+plan = RunPlan(CaseSets.of_folder(Path(cases)), Path(run), Budget(steps=int(steps)))
+for point in Trainer(TrainingConfig.model_validate_json(config), plan).train(lambda: False):
+    print(point.step, flush=True)
+"""
+
+
+def _train_and_kill(cases: Path, run: Path, config: TrainingConfig, steps: int, at: int) -> None:
+    """Trains in another process and kills it (SIGKILL) as soon as it has done step ``at``."""
+    command = [sys.executable, "-c", TRAIN, str(cases), str(run), config.model_dump_json()]
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        [*command, str(steps)], stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if int(line) >= at:
+                process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="sums on a GPU have no fixed order")
+def test_a_run_killed_at_a_random_step_and_resumed_ends_with_the_same_curve(
+    tmp_path: Path, cases: Path, tiny: TrainingConfig
+):
+    config = tiny.model_copy(update={"checkpoint_every": 4})
+    whole = RunPlan(CaseSets.of_folder(cases), tmp_path / "whole", Budget(steps=24))
+    killed = RunPlan(CaseSets.of_folder(cases), tmp_path / "killed", Budget(steps=24))
+    _train(Trainer(config, whole))
+    at = random.randrange(5, 20)
+    _train_and_kill(cases, killed.run, config, steps=24, at=at)
+    assert not load_checkpoint(killed.run).finished
+    _train(Trainer(config, killed))
+    assert _rows(killed.run) == _rows(whole.run), f"killed at step {at}"
+    expected, found = load_checkpoint(whole.run), load_checkpoint(killed.run)
+    assert all(torch.equal(v, found.network[name]) for name, v in expected.network.items())
+    assert found.best_dice == expected.best_dice
+
+
+def test_the_weights_of_the_best_validation_dice_are_kept(
+    tmp_path: Path, cases: Path, tiny: TrainingConfig, monkeypatch: pytest.MonkeyPatch
+):
+    scores = iter([(0.5, None), (0.7, 0.9), (0.79, None), (0.8, None)])
+    monkeypatch.setattr(Trainer, "_validate", lambda trainer: next(scores))
+    plan = RunPlan(CaseSets.of_folder(cases), tmp_path / "run", Budget(steps=8))
+    _train(Trainer(tiny, plan))
+    # validated after steps 2, 4, 6 and 8; the second's mean of 0.8 is not surpassed
+    best = load_checkpoint(plan.run / "best.pt")
+    assert (best.step, best.best_dice, best.optimizer) == (4, pytest.approx(0.8), {})
+    assert load_checkpoint(plan.run).best_dice == pytest.approx(0.8)
+
+
+def test_a_run_without_validation_cases_keeps_no_best(
+    tmp_path: Path, cases: Path, tiny: TrainingConfig
+):
+    plan = RunPlan(CaseSets.of_folder(cases / "train"), tmp_path / "run", Budget(steps=2))
+    points = _train(Trainer(tiny, plan))
+    assert points[-1].dice_real is None
+    assert not (plan.run / "best.pt").exists()
+
+
+def test_a_run_lasts_the_epochs_of_its_configuration_where_no_budget_is_asked_for(
+    tmp_path: Path, cases: Path, tiny: TrainingConfig
+):
+    config = tiny.model_copy(update={"epochs": 2})
+    points = _train(Trainer(config, RunPlan(CaseSets.of_folder(cases), tmp_path / "run")))
+    assert len(points) == 2 * 2  # two cases to train on
+
+
+def test_a_u_net_trains_alike(tmp_path: Path, cases: Path, tiny: TrainingConfig):
+    config = tiny.model_copy(update={"architecture": "unet"})
+    plan = RunPlan(CaseSets.of_folder(cases), tmp_path / "run", Budget(steps=2))
+    assert len(_train(Trainer(config, plan))) == 2
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_mixed_precision_trains_close_to_float32(tmp_path: Path, cases: Path, tiny: TrainingConfig):
+    losses = []
+    for mixed in (False, True):
+        config = tiny.model_copy(update={"mixed_precision": mixed})
+        plan = RunPlan(CaseSets.of_folder(cases), tmp_path / str(mixed), Budget(steps=4))
+        losses.append([point.loss for point in _train(Trainer(config, plan))])
+    assert losses[1] == pytest.approx(losses[0], rel=0.05)
+
+
 def test_a_run_killed_after_its_checkpoint_repeats_no_row(
     tmp_path: Path, cases: Path, tiny: TrainingConfig
 ):
-    plan = RunPlan(cases, tmp_path / "run", Budget(steps=4))
+    plan = RunPlan(CaseSets.of_folder(cases), tmp_path / "run", Budget(steps=4))
     _train(Trainer(tiny, plan), steps=2)
     with (plan.run / "curve.csv").open("a") as file:
         file.write("3,0.5,0.001,9.0,,\n")  # written, but killed before the checkpoint of step 3
@@ -50,17 +151,21 @@ def test_a_run_killed_after_its_checkpoint_repeats_no_row(
 def test_validation_scores_real_and_phantom_cases_apart(
     tmp_path: Path, cases: Path, tiny: TrainingConfig
 ):
-    points = _train(Trainer(tiny, RunPlan(cases, tmp_path / "run", Budget(steps=2))))
+    points = _train(
+        Trainer(tiny, RunPlan(CaseSets.of_folder(cases), tmp_path / "run", Budget(steps=2)))
+    )
     assert points[0].dice_real is None
     assert points[1].dice_real is not None
     assert points[1].dice_phantom is None
 
 
 def test_a_run_can_start_from_another_s_weights(tmp_path: Path, cases: Path, tiny: TrainingConfig):
-    first = RunPlan(cases, tmp_path / "first", Budget(steps=1))
+    first = RunPlan(CaseSets.of_folder(cases), tmp_path / "first", Budget(steps=1))
     _train(Trainer(tiny, first))
     endosteal = tiny.model_copy(update={"role": "endosteal"})
-    second = Trainer(endosteal, RunPlan(cases, tmp_path / "next", Budget(steps=1), first.run))
+    second = Trainer(
+        endosteal, RunPlan(CaseSets.of_folder(cases), tmp_path / "next", Budget(steps=1), first.run)
+    )
     assert torch.equal(
         second.network.state_dict()["head.weight"],
         load_checkpoint(first.run).network["head.weight"],
@@ -71,26 +176,7 @@ def test_a_run_can_start_from_another_s_weights(tmp_path: Path, cases: Path, tin
 def test_a_folder_of_another_configuration_is_refused(
     tmp_path: Path, cases: Path, tiny: TrainingConfig
 ):
-    plan = RunPlan(cases, tmp_path / "run", Budget(steps=1))
+    plan = RunPlan(CaseSets.of_folder(cases), tmp_path / "run", Budget(steps=1))
     _train(Trainer(tiny, plan))
     with pytest.raises(RunError, match="another configuration"):
         Trainer(tiny.model_copy(update={"seed": 5}), plan)
-
-
-def test_the_rate_warms_up_and_then_falls_to_zero_as_a_cosine(tiny: TrainingConfig):
-    config = tiny.model_copy(update={"learning_rate": 1.0, "warmup_share": 0.2})
-    assert learning_rate(config, 0.1) == pytest.approx(0.5)
-    assert learning_rate(config, 0.2) == pytest.approx(1.0)
-    assert learning_rate(config, 0.6) == pytest.approx(0.5)
-    assert learning_rate(config, 1.0) == pytest.approx(0.0)
-
-
-def test_a_budget_of_minutes_counts_earlier_runs():
-    assert Budget(minutes=2).share_used(step=999, seconds=90) == pytest.approx(0.75)
-    assert Budget(steps=4).share_used(step=3, seconds=1e9) == pytest.approx(0.75)
-
-
-@pytest.mark.parametrize("budget", [(None, None), (3, 3.0), (0, None), (None, -1.0)])
-def test_a_budget_is_either_steps_or_minutes(budget: tuple[int | None, float | None]):
-    with pytest.raises(RunError, match="budget"):
-        Budget(*budget)

@@ -1,0 +1,194 @@
+"""A folder of a hospital's own annotated femurs as source cases.
+
+    cases/
+      anna_left/             subject and side; or anna/ with side.txt holding "left" or "right"
+        ct.nii.gz            or ct.nii, ct.zip of DICOM files, ct/ of DICOM files
+        periosteal.nii.gz    0 outside, any one other value inside the outer surface
+        endosteal.nii.gz     the same for the inside of the cortex
+        trust.nii.gz         optional: 0 use neither label here, 1 the periosteal one, 2 both
+
+Axes may run in any order and direction: everything is turned by its affine, without resampling, so
+that z runs to superior, y to posterior and x to the left. Nothing is repaired.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import numpy.typing as npt
+
+from model_export.annotated_series import femur_box, read_archive
+from model_export.case_sets import LEFT_SUFFIX, RIGHT_SUFFIX
+from model_export.cases import TRUST_BOTH, CaseError, SourceCase
+from service.domain.geometry import LPS_TO_RAS, AxisOrder, VolumeGeometry
+from service.domain.imaging import CtVolume, Member
+from service.errors import FemurctError
+from service.pipeline.series import read_series
+from service.pipeline.volume import read_volume
+
+CT_NAMES = ("ct.nii.gz", "ct.nii", "ct.zip", "ct")
+SIDE_NAME = "side.txt"
+
+SAME_PLACE_MM = 0.1
+"""Corners of a mask's grid may lie this far from the CT's: headers round."""
+
+LARGEST_SHEAR = 2e-3
+"""Largest cosine between two voxel axes: 0.1 degrees off a right angle, as for DICOM."""
+
+UNREADABLE = (nib.filebasedimages.ImageFileError, zipfile.BadZipFile, OSError, EOFError)
+"""What reading a broken file raises, besides errors of ours."""
+
+
+def user_case_folders(folder: Path) -> tuple[Path, ...]:
+    """The folders of single cases, in order of name.
+
+    Raises:
+        CaseError: if there is none.
+    """
+    found = tuple(sorted(path for path in folder.iterdir() if path.is_dir()))
+    if not found:
+        raise CaseError(f"{folder} holds no folder; each case is one")
+    return found
+
+
+def user_case(folder: Path) -> SourceCase:
+    """One case, cropped to its femur and a margin.
+
+    Args:
+        folder: as drawn at the top.
+
+    Raises:
+        CaseError: naming the case, for a missing or unreadable file, an unknown side, grids that
+            differ or are sheared, CT values that are no HU, an empty mask, a mask of several labels
+            or an endosteal mask that leaves the periosteal one.
+    """
+    try:
+        return _read(folder)
+    except CaseError as error:
+        raise CaseError(f"case {folder.name}: {error.detail}") from error
+    except (FemurctError, *UNREADABLE) as error:
+        reason = error.detail if isinstance(error, FemurctError) else f"unreadable file ({error})"
+        raise CaseError(f"case {folder.name}: {reason}") from error
+
+
+def _read(folder: Path) -> SourceCase:
+    subject, side = _subject_and_side(folder)
+    volume = _read_ct(folder)
+    if int(volume.hu.min()) >= 0:
+        raise CaseError("the CT has no value below 0; HU are needed, in which fat is about -100")
+    order = AxisOrder.closest_to_spl(volume.geometry)
+    grid = order.apply_geometry(volume.geometry)
+    periosteal = _read_mask(folder / "periosteal.nii.gz", grid)
+    endosteal = _read_mask(folder / "endosteal.nii.gz", grid)
+    outside = int((endosteal & ~periosteal).sum())
+    if outside:
+        raise CaseError(f"{outside} voxels of the endosteal mask lie outside the periosteal mask")
+    trust_path = folder / "trust.nii.gz"
+    if trust_path.exists():
+        trust = _read_labels(trust_path, grid)
+        if not np.isin(trust, range(TRUST_BOTH + 1)).all():
+            raise CaseError(f"{trust_path.name} holds values other than 0, 1 and 2")
+    else:
+        trust = np.full(grid.shape_zyx, TRUST_BOTH)
+    box = femur_box(periosteal, grid.spacing_mm)
+    return SourceCase(
+        name=f"{subject}_{side}",
+        kind="proximal",
+        right=side == "right",
+        spacing_mm=grid.spacing_mm,
+        hu=order.apply(volume.hu)[box].astype(np.float32),
+        periosteal=periosteal[box],
+        endosteal=endosteal[box],
+        trust=trust[box].astype(np.uint8),
+    )
+
+
+def _subject_and_side(folder: Path) -> tuple[str, str]:
+    path = folder / SIDE_NAME
+    for suffix in (LEFT_SUFFIX, RIGHT_SUFFIX):
+        if folder.name.endswith(suffix) and not path.exists():
+            return folder.name.removesuffix(suffix), suffix[1:]
+    side = path.read_text().strip().lower() if path.exists() else "neither"
+    if side not in ("left", "right"):
+        raise CaseError(
+            f"its side is unknown; name the folder ..{LEFT_SUFFIX} or ..{RIGHT_SUFFIX}, or write "
+            f"left or right into {SIDE_NAME}"
+        )
+    return folder.name.removesuffix(LEFT_SUFFIX).removesuffix(RIGHT_SUFFIX), side
+
+
+def _read_ct(folder: Path) -> CtVolume:
+    found = [folder / name for name in CT_NAMES if (folder / name).exists()]
+    if len(found) != 1:
+        raise CaseError(f"found {len(found)} CTs, needed one of {', '.join(CT_NAMES)}")
+    path = found[0]
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        members = (Member(i, file.read_bytes()) for i, file in enumerate(files, start=1))
+        return read_volume(read_series(members))
+    if path.suffix == ".zip":
+        return read_archive(path)
+    values, geometry = _read_nifti(path)
+    return CtVolume(values.astype(np.float32), geometry)
+
+
+def _read_mask(path: Path, grid: VolumeGeometry) -> npt.NDArray[np.bool_]:
+    labels = _read_labels(path, grid)
+    found = np.unique(labels)
+    if not found.any():
+        raise CaseError(f"{path.name} is empty")
+    if len(found[found != 0]) > 1:
+        raise CaseError(f"{path.name} holds {len(found[found != 0])} labels, needed one")
+    return np.asarray(labels != 0)
+
+
+def _read_labels(path: Path, grid: VolumeGeometry) -> npt.NDArray[np.generic]:
+    """Labels ``[z, y, x]`` turned like the CT, whose turned grid they must lie on."""
+    if not path.exists():
+        raise CaseError(f"{path.name} is missing")
+    labels, geometry = _read_nifti(path)
+    order = AxisOrder.closest_to_spl(geometry)
+    turned = order.apply_geometry(geometry)
+    if turned.shape_zyx != grid.shape_zyx:
+        raise CaseError(
+            f"{path.name} and the CT have different grids: "
+            f"{turned.shape_zyx} and {grid.shape_zyx} voxels (z, y, x)"
+        )
+    corners = np.array([(0, 0, 0), *np.diag(np.array(grid.shape_zyx) - 1)])
+    offset = np.abs(turned.index_to_lps(corners) - grid.index_to_lps(corners)).max()
+    if offset > SAME_PLACE_MM:
+        raise CaseError(
+            f"{path.name} and the CT have different grids: they lie {offset:.1f} mm apart"
+        )
+    return order.apply(labels)
+
+
+def _read_nifti(path: Path) -> tuple[npt.NDArray[np.generic], VolumeGeometry]:
+    """Values ``[z, y, x]`` and their grid, in the file's own order of axes."""
+    image: nib.Nifti1Image = nib.Nifti1Image.from_filename(path)
+    if len(image.shape) != 3:
+        raise CaseError(f"{path.name} has {len(image.shape)} dimensions, needed 3")
+    values = np.asarray(image.dataobj).transpose(2, 1, 0)
+    # LPS_TO_RAS is its own inverse
+    geometry = VolumeGeometry(values.shape, LPS_TO_RAS @ image.affine)
+    axes = geometry.affine_lps[:3, :3] / np.linalg.norm(geometry.affine_lps[:3, :3], axis=0)
+    if np.abs(axes.T @ axes - np.eye(3)).max() > LARGEST_SHEAR:
+        raise CaseError(f"{path.name} is sheared (gantry tilt); an untilted stack is needed")
+    return values, geometry
+
+
+def sources_in(folder: Path) -> Iterator[SourceCase | CaseError]:
+    """Every case of a folder, or why it is refused, in order of name.
+
+    Raises:
+        CaseError: if the folder holds none.
+    """
+    for case in user_case_folders(folder):
+        try:
+            yield user_case(case)
+        except CaseError as error:
+            yield error
