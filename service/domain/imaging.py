@@ -224,12 +224,14 @@ class Analysis:
         source_geometry: the CT's own grid, on which masks are delivered.
         axis_order: how the source was turned before cropping; its ``invert`` leads back.
         femurs: one per femur found, left first.
+        series: what was read; DICOM results name its instances and keep its patient and study.
     """
 
     report: AnalysisReport
     source_geometry: VolumeGeometry
     axis_order: AxisOrder
     femurs: tuple[FemurResult, ...]
+    series: CtSeries
 
 
 CONTRACT_SPACING_MM = SpacingMm(z=1.0, y=0.8, x=0.8)

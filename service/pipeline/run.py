@@ -135,7 +135,7 @@ def analyse(
         raise AnatomyError(_no_femur_sentence(len(found)))
     provenance = _provenance(request, networks, stride_z)
     report = analysis_report(series, tuple(f.report for f in found), provenance)
-    return Analysis(report, source.geometry, order, found)
+    return Analysis(report, source.geometry, order, found, series)
 
 
 def _provenance(request: AnalysisRequest, networks: Networks, stride_z: int) -> Provenance:

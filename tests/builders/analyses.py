@@ -19,7 +19,16 @@ from service.domain.findings import (
     Severity,
 )
 from service.domain.geometry import AxisOrder, Box, SpacingMm, VolumeGeometry
-from service.domain.imaging import Analysis, FemurCrop, FemurMasks, FemurRegion, FemurResult
+from service.domain.imaging import (
+    Analysis,
+    CtSeries,
+    CtSlice,
+    FemurCrop,
+    FemurMasks,
+    FemurRegion,
+    FemurResult,
+)
+from tests.builders.ct_series import CtSeriesSpec, build_slices, to_members
 
 SERIES_UID = "1.2.826.0.1.3680043.8.498.1"
 
@@ -58,6 +67,35 @@ def volumes(*, complete: bool = True) -> RegionalVolumes:
     )
 
 
+def source_series(geometry: VolumeGeometry) -> CtSeries:
+    """CT files of a patient on this grid, all 0 HU."""
+    spacing = geometry.spacing_mm
+    row, column = (geometry.affine_lps[:3, axis] for axis in (0, 1))
+    spec = CtSeriesSpec(
+        stored=np.zeros(geometry.shape_zyx, np.int16),
+        orientation=(*row / spacing.x, *column / spacing.y),
+        spacing_zyx_mm=tuple(spacing),
+        series_uid=SERIES_UID,
+    )
+    files = build_slices(spec)
+    positions = [geometry.index_to_lps((k, 0, 0)) for k in range(len(files))]
+    for ds, position in zip(files, positions, strict=True):
+        ds.ImagePositionPatient = [round(float(v), 6) for v in position]
+    slices = tuple(
+        CtSlice(member, ds.SOPInstanceUID, (x, y, z), 1.0, 0.0)
+        for member, ds, (x, y, z) in zip(to_members(files), files, positions, strict=True)
+    )
+    return CtSeries(
+        series_instance_uid=SERIES_UID,
+        study_instance_uid=files[0].StudyInstanceUID,
+        frame_of_reference_uid=files[0].FrameOfReferenceUID,
+        slices=slices,
+        geometry=geometry,
+        patient_position="HFS",
+        set_aside=0,
+    )
+
+
 def analysis(source: VolumeGeometry, *sides: FemurSide) -> Analysis:
     """An analysis with a made-up femur for each side (left unless told), all in the same box."""
     order = AxisOrder.closest_to_spl(source)
@@ -75,7 +113,7 @@ def analysis(source: VolumeGeometry, *sides: FemurSide) -> Analysis:
     report = AnalysisReport(
         series=summary, femurs=tuple(f.report for f in femurs), provenance=provenance()
     )
-    return Analysis(report, source, order, femurs)
+    return Analysis(report, source, order, femurs, source_series(source))
 
 
 def _femur(side: FemurSide, turned: VolumeGeometry) -> FemurResult:
