@@ -168,7 +168,7 @@ def _body(subject: Subject, side: HipSide, rng: np.random.Generator) -> BodyAnat
         half_depth_mm=82 + 0.8 * fat,
         fat_mm=fat,
         thigh_radius_mm=68 + 0.8 * fat,
-        septum_mm=float(rng.uniform(1.5, 4.5)),
+        septum_mm=float(rng.uniform(0.8, 3.2)),
         muscle_hu=float(rng.uniform(38, 66)),
         fat_hu=float(rng.uniform(-115, -92)),
         skin_hu=float(rng.uniform(10, 60)),

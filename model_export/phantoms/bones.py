@@ -40,6 +40,9 @@ ROUGH_MM = 0.12
 DISEASE_STREAM = 23
 """Keeps the draws of osteophytes and cysts apart from the others of the same seed."""
 
+TRANSITION_MM = 1.0
+"""Trabeculae thin out from the cortex inwards over about this depth."""
+
 CYST_HU = 25.0
 PELVIC_CORTEX_MM = 1.3
 ROOF_PLATE_MM = 0.8
@@ -84,8 +87,12 @@ def femur_fields(anatomy: PhantomAnatomy, side: HipSide) -> BoneFields:
     inside = np.nonzero(distance < 2.0)
     at_inside = Points(*(component[inside] for component in nodes))
     filling = np.zeros_like(distance)
+    depth = -(distance + thickness)[inside]
     filled = trabecular_hu(femur, anatomy.subject.tissue, anatomy.texture, at_inside)
     filled += np.float32(60 * joint.sclerosis_mm) * _roof(femur, at_inside)
+    filled += np.float32(anatomy.subject.tissue.transition) * np.exp(
+        -np.maximum(depth, 0) / np.float32(TRANSITION_MM)
+    )
     filling[inside] = _with_cysts(filled, at_inside, femur, joint, rng)
     return BoneFields(
         FieldGrid(plain.origin_mm, plain.step_mm, distance),

@@ -14,6 +14,9 @@ BONE_SCALE_BY_KVP = {80.0: 1.35, 100.0: 1.16, 120.0: 1.0, 140.0: 0.9}
 
 SLICES_MM = (0.6, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 3.27, 4.0, 5.0)
 
+STREAKED_SHARE = 0.35
+"""Share of the scans with noise drawn out along the line through both hips."""
+
 MARGIN_MM = 40.0
 """What a full field of view leaves around the femur in plane."""
 
@@ -36,6 +39,7 @@ class Protocol:
         sigma_mm: Gaussian point spread in plane.
         sharpening: of the kernel: 0 soft, towards 1 for bone, with overshoot at edges.
         noise_hu, noise_grain_mm: standard deviation and correlation length.
+        streak_noise_hu: standard deviation of what is drawn out along x.
         above_head_mm: reach above the head's top; negative: the head is cut.
         below_lesser_mm: reach below the lesser trochanter.
         margins_mm: of the field of view around the femur: towards x low, x high, y low, y high;
@@ -50,6 +54,7 @@ class Protocol:
     sharpening: float
     noise_hu: float
     noise_grain_mm: float
+    streak_noise_hu: float
     above_head_mm: float
     below_lesser_mm: float
     margins_mm: tuple[float, float, float, float]
@@ -86,6 +91,7 @@ def draw_protocol(seed: int, side: int) -> Protocol:
         sharpening=sharpening,
         noise_hu=noise,
         noise_grain_mm=0.45 if bone_kernel else float(shared.uniform(0.5, 0.9)),
+        streak_noise_hu=float(shared.uniform(3, 12)) if shared.random() < STREAKED_SHARE else 0.0,
         above_head_mm=float(own.uniform(-20, -4) if cut_top else own.uniform(10, 45)),
         below_lesser_mm=float(own.uniform(5, 40) if short else own.uniform(40, 140)),
         margins_mm=(float(margins[0]), float(margins[1]), float(margins[2]), float(margins[3])),

@@ -25,7 +25,7 @@ from model_export.phantoms.surroundings import (
     soft_image,
 )
 from service.domain.geometry import SpacingMm, VolumeGeometry
-from service.sample.distance_fields import FloatArray, Points
+from service.sample.distance_fields import FloatArray, Points, smooth_step
 from service.sample.lattice import Lattice
 
 BoolArray = npt.NDArray[np.bool_]
@@ -48,12 +48,19 @@ PELVIS_MARGIN_MM = 6.0
 MARROW_HU = -60.0
 """Below this there is no mineral, whose HU depend on the voltage."""
 
+POROUS_MM = (0.6, 3.0)
+THIN_SHARE = 0.55
+"""Between these thicknesses compact bone gains from this share of its HU to all of it."""
+
 CAPSULE_MM = 4.5
 CAPSULE_HU = 75.0
 """Cartilage, fluid and joint capsule on the head and the neck."""
 
 SHARPENING_MM = 0.9
 """Standard deviation of the blur whose difference a bone kernel adds."""
+
+STREAK_LENGTH_MM = 9.0
+"""Correlation length of the noise along x where few photons pass both hips."""
 
 NOISE_STREAM = 26
 """Keeps the noise apart from the other draws of the same seed."""
@@ -176,27 +183,32 @@ class _Canvas:
         geometry = self.lattice.geometry
         voxels = _near(bone, to_bone, self.lattice)
         heights = _heights(self.protocol)
-        outer, inner, filling = (np.zeros(len(voxels), np.float32) for _ in range(3))
+        outer, bone_hu = (np.zeros(len(voxels), np.float32) for _ in range(2))
         for height in heights:
             centres = voxels + np.array((height, 0.0, 0.0))
             points = to_bone(Points.of(geometry.index_to_lps(centres)))
             surface = bone.surface.at(points)
-            outer += coverage(surface, self.protocol.pixel_mm)
-            surface += bone.thickness.at(points)
             share = coverage(surface, self.protocol.pixel_mm)
-            inner += share
-            filling += share * self._at_voltage(bone.filling.at(points))
+            thickness = bone.thickness.at(points)
+            inner = coverage(surface + thickness, self.protocol.pixel_mm)
+            compact = self._at_voltage(np.float32(cortical_hu) * _compactness(thickness))
+            outer += share
+            bone_hu += (share - inner) * compact
+            bone_hu += inner * self._at_voltage(bone.filling.at(points))
         count = np.float32(len(heights))
         index = tuple(voxels.T)
-        compact = np.float32(cortical_hu * self.protocol.bone_scale)
-        self.image[index] += (
-            outer / count * (compact - self.image[index]) + (filling - inner * compact) / count
-        )
+        self.image[index] += (bone_hu - outer * self.image[index]) / count
 
     def _at_voltage(self, hu: FloatArray) -> FloatArray:
         """What bone adds to marrow grows at a low voltage."""
         above = np.maximum(hu - np.float32(MARROW_HU), 0)
         return np.asarray(hu + np.float32(self.protocol.bone_scale - 1) * above, np.float32)
+
+
+def _compactness(thickness_mm: FloatArray) -> FloatArray:
+    """HU of a cortex as a share of the thickest one's: a thin cortex is more porous."""
+    full = smooth_step(thickness_mm, *POROUS_MM)
+    return np.asarray(THIN_SHARE + (1 - THIN_SHARE) * full, dtype=np.float32)
 
 
 def _heights(protocol: Protocol) -> tuple[float, ...]:
@@ -218,5 +230,11 @@ def _acquire(image: FloatArray, protocol: Protocol, rng: np.random.Generator) ->
     grain = protocol.noise_grain_mm / protocol.pixel_mm
     ndimage.gaussian_filter(noise, (0.3, grain, grain), output=noise, mode="wrap", truncate=3.0)
     noise *= np.float32(protocol.noise_hu) / noise.std()
-    acquired: FloatArray = blurred + noise
+    blurred += noise
+    if protocol.streak_noise_hu > 0:
+        rays = rng.standard_normal(image.shape, dtype=np.float32)
+        length = STREAK_LENGTH_MM / protocol.pixel_mm
+        ndimage.gaussian_filter(rays, (0.3, grain, length), output=rays, mode="wrap", truncate=2.0)
+        blurred += rays * (np.float32(protocol.streak_noise_hu) / rays.std())
+    acquired: FloatArray = blurred
     return acquired

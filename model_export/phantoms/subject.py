@@ -58,6 +58,7 @@ class Tissue:
         marrow: of the shaft.
         pelvic: trabecular bone of the pelvis.
         grain: standard deviation of the texture, share of the local HU above marrow.
+        transition: added next to the cortex, whose inner border is not sharp.
     """
 
     cortical: float
@@ -71,6 +72,7 @@ class Tissue:
     marrow: float
     pelvic: float
     grain: float
+    transition: float
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ class Joint:
 
 @dataclass(frozen=True)
 class Subject:
-    """See the module; angles in degrees; pairs are (left, right)."""
+    """See the module; angles in degrees; pairs are (left, right); ``fatty_muscle`` is 0 to 1."""
 
     seed: int
     age: float
@@ -106,6 +108,7 @@ class Subject:
     pelvic_tilt_deg: float
     pelvic_roll_deg: float
     fat_mm: float
+    fatty_muscle: float
     contrast_hu: float
     tumour: bool
     metal: bool
@@ -134,6 +137,7 @@ def draw_subject(seed: int) -> Subject:
         pelvic_tilt_deg=float(rng.normal(0, 6)),
         pelvic_roll_deg=float(rng.normal(0, 2)),
         fat_mm=float(rng.uniform(8, 45)),
+        fatty_muscle=float(np.clip(rng.uniform(0, 0.5) + 0.5 * (age - 25) / 65, 0, 1)),
         contrast_hu=float(rng.uniform(110, 280)) if rng.random() < CONTRAST_SHARE else 0.0,
         tumour=bool(rng.random() < TUMOUR_SHARE),
         metal=bool(rng.random() < METAL_SHARE),
@@ -171,15 +175,16 @@ def _draw_tissue(rng: np.random.Generator, age: float) -> Tissue:
     return Tissue(
         cortical=cortical,
         pelvic_share=float(rng.uniform(0.6, 0.8)),
-        head=float(rng.uniform(225, 285)) * density,
+        head=float(rng.uniform(200, 270)) * density,
         background=float(rng.uniform(75, 115)) * loose,
-        compressive=float(rng.uniform(150, 220)) * density,
-        tensile=float(rng.uniform(90, 150)) * density,
+        compressive=float(rng.uniform(90, 170)) * density,
+        tensile=float(rng.uniform(70, 130)) * density,
         trochanteric=float(rng.uniform(20, 60)) * density,
         ward=float(rng.uniform(-70, -25)) + 110 * loose * float(rng.uniform(0.6, 1.0)),
         marrow=float(rng.uniform(-95, -45)) + 45 * max(0.0, 1 - 1.5 * old),
         pelvic=float(rng.uniform(130, 220)) * density,
-        grain=float(rng.uniform(0.16, 0.3)),
+        grain=float(rng.uniform(0.12, 0.26)),
+        transition=float(rng.uniform(0, 260)) * density,
     )
 
 

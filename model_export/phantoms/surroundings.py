@@ -19,10 +19,17 @@ from service.sample.distance_fields import (
     sphere,
 )
 from service.sample.lattice import Lattice
+from service.sample.texture import Texture
 
 AIR_HU = -1000.0
 TABLE_HU = -120.0
 SKIN_MM = 1.8
+SEPTUM_HU = 45.0
+"""What a septum of connective tissue adds to the fat under the skin."""
+
+WARP_MM = 3.0
+"""Standard deviation of how far muscles are moved from their closed forms."""
+
 CALIBRATION_HU = 20.0
 CALIBRATION_RODS_HU = (-40.0, 60.0, 130.0, 220.0, 310.0)
 """Body and rods of a calibration phantom of 0 to 200 mg/cm3 hydroxyapatite (120 kVp)."""
@@ -134,12 +141,16 @@ def soft_image(
     blend(image, over(table_distance_mm(body, anatomy.frame, points)), TABLE_HU)
     if anatomy.subject.calibration_phantom:
         _add_calibration(image, anatomy, lattice, pixel_mm)
-    tissue = soft_tissue(body, anatomy.frame, anatomy.femurs, points)
+    texture = anatomy.texture
+    tissue = soft_tissue(body, anatomy.frame, anatomy.femurs, _warped(points, texture))
     skin = lattice.at_voxels(tissue.body_mm, whole)
     blend(image, coverage(skin, pixel_mm), body.skin_hu)
-    blend(image, coverage(skin + np.float32(SKIN_MM), pixel_mm), body.fat_hu)
-    grain = anatomy.texture.at(points, (3.0, 3.0, 6.0))
-    muscle = over(tissue.muscle_mm)
+    septa = bump(texture.at(points, (7.0, 6.0, 9.0)), 0.12)
+    fat = lattice.at_voxels(np.asarray(body.fat_hu + SEPTUM_HU * septa, np.float32), whole)
+    blend(image, coverage(skin + np.float32(SKIN_MM), pixel_mm), fat)
+    grain = texture.at(points, (3.0, 3.0, 8.0))
+    lean = 1 - np.float32(anatomy.subject.fatty_muscle) * smooth_step(grain, 0.9, 2.2)
+    muscle = over(tissue.muscle_mm) * lattice.at_voxels(lean, whole)
     blend(image, muscle, lattice.at_voxels(tissue.muscle_hu + 4 * grain, whole))
     for mass in around.masses:
         bumpy = sphere(points, mass.centre, mass.radius_mm) + 3 * anatomy.texture.at(
@@ -152,6 +163,17 @@ def soft_image(
     if anatomy.subject.calcified:
         _add_plaques(image, anatomy, side, lattice)
     return image
+
+
+def _warped(points: Points, texture: Texture) -> Points:
+    """Points moved about smoothly: no muscle is as round as a closed form."""
+    stretch = (13.0, 13.0, 26.0)
+    shift = np.float32(37.0)
+    return Points(
+        points.x + np.float32(WARP_MM) * texture.at(points, stretch),
+        points.y + np.float32(WARP_MM) * texture.at(points._replace(z=points.z + shift), stretch),
+        points.z,
+    )
 
 
 def add_lump(image: FloatArray, lattice: Lattice, lump: Lump, pixel_mm: float) -> None:

@@ -69,7 +69,7 @@ def _grain(
     c, s = np.cos(np.radians(GROUP_LEAN_DEG)), np.sin(np.radians(GROUP_LEAN_DEG))
     leaning = points.moved(np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]]), (0.0, 0.0, 0.0))
     amount = np.float32(tissue.grain) * np.maximum(bone, 0) + 12 * shaft + 8
-    return np.asarray(amount * texture.at(leaning, (0.9, 1.2, 2.6)), dtype=np.float32)
+    return np.asarray(amount * texture.at(leaning, (0.7, 0.9, 2.4)), dtype=np.float32)
 
 
 def _fan(points: Points, head: FloatArray, radius: float, s: float) -> FloatArray:
