@@ -60,12 +60,14 @@ class HeadSphere:
         radius_mm: of the periosteal surface.
         residual_mm: RMS distance of the surface on the sphere from it.
         cap_coverage: share of the fitted cap's directions in view with surface on the sphere.
+        cap_seen: the same share of all the cap's directions, in view or not.
     """
 
     centre_mm: FloatArray
     radius_mm: float
     residual_mm: float
     cap_coverage: float
+    cap_seen: float
 
 
 def head_candidates(field: DistanceField, surface: Surface) -> tuple[HeadSphere, ...]:
@@ -174,16 +176,18 @@ def _judged(
         np.einsum("ij,ij->i", direction, surface.normals) > NORMAL_COSINE
     )
     if not on.any():
-        return HeadSphere(centre, radius, np.inf, 0.0), 0.0
+        return HeadSphere(centre, radius, np.inf, 0.0, 0.0), 0.0
     probes = _sphere_directions(DIRECTIONS)
     # neighbouring probes are 8 degrees apart
     covered = KDTree(direction[on]).query(probes)[0] < np.deg2rad(6.0)
     in_view = field.contains(centre + radius * probes)
-    cap = (probes @ away > CAP_COSINE) & in_view
+    whole_cap = probes @ away > CAP_COSINE
+    cap = whole_cap & in_view
     in_cap = on & (direction @ away > CAP_COSINE)
     residual = float(np.sqrt(np.mean((length[in_cap] - radius) ** 2))) if in_cap.any() else np.inf
     share = float(covered[cap].mean()) if cap.any() else 0.0
-    return HeadSphere(centre, radius, residual, share), float((covered & in_view).mean())
+    seen = float((covered & cap).sum() / whole_cap.sum())
+    return HeadSphere(centre, radius, residual, share, seen), float((covered & in_view).mean())
 
 
 def _sphere_directions(count: int) -> FloatArray:

@@ -31,6 +31,11 @@ SHAFT_ROUNDS = 8
 SHAFT_CONVERGED_DEG = 0.05
 """The shaft axis and the lesser trochanter depend on each other and are sought in turns."""
 
+MIN_CAP_SEEN = 0.35
+"""Without a neck in view, surface must lie on the sphere at 35 % of the cap's directions: heads of
+which the scan cuts the neck have 43 % and more in the reference masks, the widening end of a shaft
+that the scan cuts has 22 and 27 %."""
+
 HEADLESS_MEDIAL = np.array([-1.0, 0.0, 0.0])
 """Where the head would be, for a femur whose head is not in view."""
 
@@ -75,13 +80,15 @@ def find_landmarks(field: DistanceField) -> Landmarks:
     """Head, neck and shaft of one femur.
 
     A sphere is taken for the head only when a neck leaves it, or when the place of the neck is
-    not in view.
+    not in view and enough of the head is.
     """
     for head in head_candidates(field, field.surface()):
         centroids = shell_centroids(field, head.centre_mm, head.radius_mm)
         rough = _rough_line(centroids, head)
         neck = find_neck(field, head, _neck_start(field, head, rough))
         if neck.outcome is NeckOutcome.ABSENT:
+            continue
+        if not neck.found and head.cap_seen < MIN_CAP_SEEN:
             continue
         end = neck_end(field, head, neck) if neck.found else None
         shaft = _find_shaft(field, head, rough) if rough is not None else None

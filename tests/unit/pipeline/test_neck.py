@@ -26,7 +26,7 @@ from tests.builders.femur_shapes import (
     sphere,
 )
 
-HEAD = HeadSphere(np.zeros(3), HEAD_RADIUS_MM, 0.1, 1.0)
+HEAD = HeadSphere(np.zeros(3), HEAD_RADIUS_MM, 0.1, 1.0, 1.0)
 OFF_AXIS = unit(NECK_AXIS + np.array([0.1, 0.25, 0.1]))
 GRID = femur_grid(SpacingMm(1, 1, 1), bottom_mm=-60.0)
 
@@ -92,7 +92,7 @@ def test_a_neck_cut_by_the_scan_is_out_of_view(head_and_neck: DistanceField) -> 
 
 
 def test_the_head_plane_is_where_sphere_meets_cylinder_but_not_under_six_tenths() -> None:
-    head = HeadSphere(np.zeros(3), 25.0, 0.1, 1.0)
+    head = HeadSphere(np.zeros(3), 25.0, 0.1, 1.0, 1.0)
     slim = Neck(NeckOutcome.FOUND, NECK_AXIS, np.zeros(3), np.pi * 15.0**2)
     wide = Neck(NeckOutcome.FOUND, NECK_AXIS, np.zeros(3), np.pi * 24.0**2)
     assert head_plane_distance(head, slim) == pytest.approx(20.0)
