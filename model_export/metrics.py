@@ -111,7 +111,7 @@ def surface_distances_mm(
         From the found and from the reference surface, in array order; infinite where the other
         surface does not exist.
     """
-    outlines = [_outline(mask) for mask in (found, reference)]
+    outlines = [outline(mask) for mask in (found, reference)]
     points = [np.argwhere(outline) * np.array(spacing_mm) for outline in outlines]
     kept = [p if counted is None else p[counted[o]] for p, o in zip(points, outlines, strict=True)]
     return _nearest_mm(kept[0], points[1]), _nearest_mm(kept[1], points[0])
@@ -161,7 +161,7 @@ def _of_no_surface(found: BoolArray, reference: BoolArray) -> float:
     return NAN if found.any() or reference.any() else 0.0
 
 
-def _outline(mask: BoolArray) -> BoolArray:
+def outline(mask: BoolArray) -> BoolArray:
     """Voxels of the mask with a face to the background."""
     outline: BoolArray = mask & ~ndimage.binary_erosion(mask)
     return outline

@@ -1,0 +1,76 @@
+from pathlib import Path
+
+import pytest
+
+from model_export.cases import CaseError
+from model_export.checkpoint import RunError
+from model_export.evaluate_command import evaluate
+from service.errors import ModelError
+from tests.builders.evaluation_cases import block_case
+from tests.builders.threshold_networks import write_threshold_networks
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    return write_threshold_networks(tmp_path / "weights")
+
+
+@pytest.fixture
+def cases(tmp_path: Path) -> Path:
+    for name in ("one", "two"):
+        block_case(name).save(tmp_path / "cases")
+    return tmp_path / "cases"
+
+
+def test_one_command_writes_every_table_and_figure(
+    cases: Path, weights: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    evaluate(cases, out, weights / "periosteal.onnx", weights / "endosteal.onnx")
+    assert sorted(path.name for path in out.iterdir()) == [
+        "cases.csv",
+        "evaluation.md",
+        "figure_3_periosteal_contours.png",
+        "figure_4_endosteal_contours.png",
+        "figure_5_surfaces.png",
+        "figure_6_distance_errors.png",
+        "figure_8_relative_errors.png",
+        "masks",
+        "table_1.csv",
+        "table_2.csv",
+    ]
+    report = (out / "evaluation.md").read_text()
+    assert "# Evaluation on 2 femurs" in report
+    assert "stand beside ours, not against them" in report
+    assert "| Periosteal | 1.0000±0.0000 | 0.0000±0.0000 |" in report
+    assert (out / "cases.csv").read_text().count("\n") == 3
+
+
+def test_a_folder_without_cases_is_refused(weights: Path, tmp_path: Path) -> None:
+    with pytest.raises(CaseError, match="no case"):
+        evaluate(
+            tmp_path / "empty",
+            tmp_path / "out",
+            weights / "periosteal.onnx",
+            weights / "endosteal.onnx",
+        )
+
+
+def test_a_network_of_the_other_surface_is_refused(
+    cases: Path, weights: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match="finds the endosteal surface"):
+        evaluate(cases, tmp_path, weights / "endosteal.onnx", weights / "endosteal.onnx")
+
+
+def test_the_cropped_input_needs_a_network_trained_on_it(
+    cases: Path, weights: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(RunError, match="masked CT"):
+        evaluate(
+            cases,
+            tmp_path,
+            weights / "periosteal.onnx",
+            weights / "endosteal.onnx",
+            endosteal_input="cropped",
+        )
