@@ -26,7 +26,7 @@ SHAPE_STREAM = 22
 ASYMMETRY = 0.2
 """Standard deviation of the right femur's weights about the left one's."""
 
-SOCKET_CLEARANCE_MM = 3.0
+SOCKET_CLEARANCE_MM = 2.0
 """The head is this much smaller than the fitted socket; carving adds what a gap lacks."""
 
 HEAD_RADIUS_RANGE_MM = (19.0, 27.5)

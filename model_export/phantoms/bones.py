@@ -37,6 +37,10 @@ SHAFT_BELOW_LESSER_MM = 165.0
 ROUGH_MM = 0.12
 """Standard deviation of the roughness of the femur's surface."""
 
+SHELL_MM = 4.0
+FILLED_MM = 3.0
+"""Where the sampled socket is too wide it is lined with so thick a shell, so far from its bone."""
+
 DISEASE_STREAM = 23
 """Keeps the draws of osteophytes and cysts apart from the others of the same seed."""
 
@@ -107,7 +111,10 @@ def pelvis_fields(
     femur: BoneFields,
     box_lps_mm: tuple[Vector, Vector],
 ) -> BoneFields:
-    """Fields of the pelvis within a box, LPS: carved until the joint of one side has its gap."""
+    """Fields of the pelvis within a box, LPS: the joint of one side has its gap.
+
+    The socket is carved where the bones as sampled are nearer, and lined where they are further.
+    """
     plain = distance_grid(anatomy.pelvis, *box_lps_mm, PELVIS_STEP_MM)
     nodes = plain.nodes()
     at_femur = side.placed.points_to_femur(nodes)
@@ -116,7 +123,12 @@ def pelvis_fields(
     off_head = at_femur.minus(side.placed.head_centre).length()
     away = smooth_step(off_head, side.placed.head_radius_mm * 1.1, side.placed.head_radius_mm * 1.5)
     gap = np.float32(joint.gap_mm) + np.float32(3.0) * away
-    distance = np.maximum(plain.values, gap - outside)
+    carved = np.maximum(plain.values, gap - outside)
+    shell = np.maximum(
+        np.maximum(gap - outside, outside - gap - SHELL_MM), plain.values - FILLED_MM
+    )
+    articular = np.maximum(shell, off_head - np.float32(1.5 * side.placed.head_radius_mm))
+    distance = np.maximum(smooth_union(carved, articular, 2.0), gap - outside)
     tissue = anatomy.subject.tissue
     texture = anatomy.texture
     roof = _roof(side.placed, at_femur) * bump(np.maximum(outside - joint.gap_mm, 0), 4.0)

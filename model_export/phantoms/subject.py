@@ -177,7 +177,7 @@ def _draw_tissue(rng: np.random.Generator, age: float) -> Tissue:
         pelvic_share=float(rng.uniform(0.6, 0.8)),
         head=float(rng.uniform(200, 270)) * density,
         background=float(rng.uniform(75, 115)) * loose,
-        compressive=float(rng.uniform(90, 170)) * density,
+        compressive=float(rng.uniform(80, 145)) * density,
         tensile=float(rng.uniform(70, 130)) * density,
         trochanteric=float(rng.uniform(20, 60)) * density,
         ward=float(rng.uniform(-70, -25)) + 110 * loose * float(rng.uniform(0.6, 1.0)),

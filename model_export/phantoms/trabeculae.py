@@ -27,6 +27,10 @@ from service.sample.texture import Texture
 SCAR_HU = 90.0
 """What the closed growth plate adds."""
 
+WARD_SHARE = 0.3
+WARD_WEIGHT = 0.85
+"""Where Ward's triangle lies on the way from the shaft axis to the head, and how empty it is."""
+
 GROUP_LEAN_DEG = 22.0
 """Angle of the principal compressive group with the shaft axis."""
 
@@ -46,13 +50,14 @@ def trabecular_hu(
     tensile = _band(points, _tensile_path(head, s), 5.5 * s)
     trochanteric = _band(points, ((17 * s, 0, 4 * s), (15 * s, 5 * s, 0.75 * head[2])), 6 * s)
     secondary = _band(points, ((-12 * s, 4 * s, 2 * s), (6 * s, 2 * s, 34 * s)), 6 * s)
-    ward = bump(points.minus(_on_neck(femur, 0.34)).length(), 10 * s)
-    ward *= (1 - compressive) * (1 - 0.7 * tensile)
-    hu += ward * (np.float32(tissue.ward) - hu)
     hu += np.float32(tissue.compressive) * compressive
     hu += np.float32(tissue.tensile) * tensile * (1 - 0.6 * compressive)
     hu += np.float32(tissue.trochanteric) * trochanteric
     hu += np.float32(0.35 * tissue.tensile) * secondary
+    lateral = smooth_step(points.x, 0, 14 * s) * smooth_step(points.z, 5 * s, 30 * s)
+    hu -= np.float32(0.6 * tissue.background) * lateral
+    ward = bump(points.minus(_on_neck(femur, WARD_SHARE)).length(), 9 * s) * (1 - compressive)
+    hu += np.float32(WARD_WEIGHT) * ward * (np.float32(tissue.ward) - hu)
     shaft = smooth_step(-points.z, -22 * s, 40 * s)
     hu += shaft * (np.float32(tissue.marrow) - hu)
     hu += _grain(points, hu - np.float32(tissue.marrow), shaft, tissue, texture)
@@ -104,4 +109,4 @@ def _on_neck(femur: FemurAnatomy, share: float) -> Vector:
     x, y, z = femur.neck_direction
     a, b, c = femur.neck_base
     length = share * femur.neck_length_mm
-    return a + x * length, b + y * length, c + z * length - 2.0 * femur.scale
+    return a + x * length, b + y * length, c + z * length - 3.0 * femur.scale
