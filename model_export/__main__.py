@@ -14,6 +14,7 @@ from model_export.annotated_series import VALIDATION_SERIES, annotated_series
 from model_export.case_sets import CaseSets, case_files
 from model_export.cases import CaseError, to_training_case
 from model_export.config import ConfigurationName, Role, named
+from model_export.evaluate_command import evaluate
 from model_export.phantom_command import phantom
 from service.errors import FemurctError
 
@@ -155,6 +156,7 @@ def export(
     typer.echo(f"{out}: largest difference between torch and ONNX Runtime {difference:.1e}")
 
 
+app.command()(evaluate)
 app.command()(phantom)
 
 

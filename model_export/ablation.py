@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from model_export.case_sets import CaseSets, used_by
+from model_export.case_sets import CaseSets, subject_of, used_by
+from model_export.cases import CaseError
 from model_export.config import ConfigurationName, Role, TrainingConfig, named
 from model_export.predictor import TorchPredictor
 from model_export.schedule import Budget
@@ -104,8 +105,13 @@ def ablate(
 
     Raises:
         RunError: if an arm's folder holds a run of another configuration.
-        CaseError: if there is no case to train on.
+        CaseError: if there is no case to train on, or a subject to score on is trained on.
     """
+    seen = {subject_of(case) for case in (*plan.cases.train, *plan.cases.validation)}
+    if leaked := sorted(seen & {subject_of(case) for case in plan.held_out}):
+        raise CaseError(f"subjects to score on are trained on: {', '.join(leaked)}")
+    if not plan.held_out:
+        raise CaseError("there is no case to score on")
     table = plan.out / "ablation.md"
     done: list[Arm] = []
     for arm in arms:

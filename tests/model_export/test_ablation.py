@@ -2,9 +2,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from model_export.ablation import AblationPlan, Arm, ablate, arms_of
 from model_export.case_sets import CaseSets, case_files
-from model_export.cases import TrainingCase
+from model_export.cases import CaseError, TrainingCase
 from model_export.config import TrainingConfig
 from model_export.schedule import Budget
 from model_export.training import Trainer
@@ -52,3 +54,15 @@ def test_every_arm_is_trained_alike_scored_and_kept(
     rows = [line for line in table.read_text().splitlines() if line.startswith("| ")][2:]
     assert [row.split(" | ")[0].removeprefix("| ") for row in rows] == [a.label for a in arms]
     assert "2 steps, 2 cases" in table.read_text()
+
+
+@pytest.mark.parametrize(
+    ("held_out", "reason"), [(("anna_right.npz",), "trained on: anna"), ((), "no case to score on")]
+)
+def test_subjects_to_score_on_are_others_than_those_trained_on(
+    tmp_path: Path, held_out: tuple[str, ...], reason: str
+):
+    sets = CaseSets((Path("anna_left.npz"), Path("ben_left.npz")))
+    plan = AblationPlan(sets, tuple(map(Path, held_out)), tmp_path, Budget(steps=1))
+    with pytest.raises(CaseError, match=reason):
+        ablate(arms_of("cpu"), plan, lambda trainer: True)

@@ -20,7 +20,15 @@ def test_every_subcommand_explains_itself(
     shown = capsys.readouterr().out
     assert all(
         name in shown
-        for name in ("prepare", "phantom", "train", "cross-validate", "ablate", "export")
+        for name in (
+            "prepare",
+            "phantom",
+            "train",
+            "cross-validate",
+            "evaluate",
+            "ablate",
+            "export",
+        )
     )
 
 
