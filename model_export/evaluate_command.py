@@ -23,7 +23,7 @@ from service.domain.imaging import FemurMasks
 from service.domain.ports import PatchPredictor
 from service.pipeline.cascade import DEFAULT_STRIDE_Z, Networks
 
-SHIPPED_WEIGHTS = Path("service") / "weights"
+SHIPPED_WEIGHTS = Path(__file__).parents[1] / "service" / "weights"
 
 REPORT_NAME = "evaluation.md"
 

@@ -156,4 +156,4 @@ def _draw(axis: Axes3D, mesh: Mesh, colours: FloatArray) -> None:
     axis.add_collection3d(Poly3DCollection(corners, facecolors=colours * shade[:, None]))
     low, high = mesh.points_mm.min(axis=0), mesh.points_mm.max(axis=0)
     axis.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), zlim=(low[2], high[2]))
-    axis.set_box_aspect(high - low, zoom=1.1)
+    axis.set_box_aspect(high - low, zoom=1.0)
