@@ -7,6 +7,7 @@
     |   +-- AnatomyError               no_proximal_femur
     +-- GeometryError                  a grid or box that cannot exist
     +-- ModelError                     an ONNX file that breaks its contract
+    +-- ArtifactError                  segmentation_mismatch: a file written is not what was meant
     +-- JobError                       job_not_found, job_state, ...
     |   +-- JobCancelled               cancelled between two windows
     +-- ServiceError                   the service cannot be reached or refuses (exit code 3)
@@ -69,6 +70,12 @@ class ModelError(FemurctError):
     """A network file that is missing or breaks its contract."""
 
     code = "model_unusable"
+
+
+class ArtifactError(FemurctError):
+    """A result file that, read back, is not what was to be written."""
+
+    code = "segmentation_mismatch"
 
 
 class JobError(FemurctError):

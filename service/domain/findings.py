@@ -44,6 +44,10 @@ class FlagCode(StrEnum):
     LESSER_TROCHANTER_NOT_FOUND = "LESSER_TROCHANTER_NOT_FOUND"
     ENDOSTEAL_NOT_FOUND = "ENDOSTEAL_NOT_FOUND"
     THICK_SLICES = "THICK_SLICES"
+    SERIES_CHOSEN = "SERIES_CHOSEN"
+    GANTRY_TILT = "GANTRY_TILT"
+    TILT_TAG_DISAGREES = "TILT_TAG_DISAGREES"
+    GAPS_RESAMPLED = "GAPS_RESAMPLED"
 
 
 class QualityFlag(Frozen):
@@ -142,8 +146,68 @@ class FemurReport(Frozen):
     geometry: FemurGeometry = FemurGeometry()
 
 
+class SliceGap(Frozen):
+    """Two neighbouring slices that lie farther apart than the others, along the slice normal."""
+
+    from_mm: float
+    to_mm: float
+
+
+class GeometryVerdict(Frozen):
+    """What was found about the geometry of the series that was measured.
+
+    Attributes:
+        orientation: anatomical plane nearest to the slices; ``oblique`` leads it over 10 degrees.
+        slice_spacing_mm: between neighbouring slices of the volume.
+        evenness_mm: how far the worst slice lies from the even grid, along the normal.
+        evenness_tolerance_mm: above which a series is refused or, if asked for, resampled.
+        gantry_tilt_deg: between the stack and the slices' normal; 0 where none.
+        coverage_mm: along the normal, outer face to outer face.
+        slices_used: slices decoded.
+        resampled_gaps: filled by interpolation, on request; empty as a rule.
+        set_aside: files not used, by reason.
+    """
+
+    orientation: str
+    slice_spacing_mm: float
+    evenness_mm: float
+    evenness_tolerance_mm: float
+    gantry_tilt_deg: float
+    coverage_mm: float
+    slices_used: int
+    resampled_gaps: tuple[SliceGap, ...] = ()
+    set_aside: dict[str, int] = Field(default_factory=dict)
+
+
+class SeriesCandidate(Frozen):
+    """One stack of CT slices of the upload, and why it was chosen or not.
+
+    Attributes:
+        series_instance_uid: empty where malformed.
+        slices: copies counted.
+        spacing_mm: slice, row and column spacing; null where the stack makes no volume.
+        orientation: as in GeometryVerdict; null where unknown.
+        chosen: true for the one that was measured.
+        error_code: why it makes no volume (docs/errors.md); null where it does.
+        reason: one sentence.
+    """
+
+    series_instance_uid: str
+    slices: int
+    spacing_mm: Vector | None
+    orientation: str | None
+    chosen: bool
+    error_code: str | None
+    reason: str
+
+
 class SeriesSummary(Frozen):
-    """The series that was measured; technical identifiers only."""
+    """The series that was measured; technical identifiers only.
+
+    Attributes:
+        geometry: the verdict on it.
+        candidates: every stack of CT slices of the upload, best first.
+    """
 
     series_instance_uid: str
     spacing_mm: Vector = Field(description="slice, row and column spacing in mm")
@@ -151,6 +215,8 @@ class SeriesSummary(Frozen):
     slices_used: int
     files_set_aside: int
     patient_position: str
+    geometry: GeometryVerdict | None = None
+    candidates: tuple[SeriesCandidate, ...] = ()
 
 
 class ModelUsed(Frozen):

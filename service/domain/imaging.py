@@ -13,7 +13,9 @@ from service.domain.findings import (
     FemurGeometry,
     FemurReport,
     FemurSide,
+    GeometryVerdict,
     QualityFlag,
+    SeriesCandidate,
 )
 from service.domain.geometry import AxisOrder, Box, SpacingMm, VolumeGeometry
 from service.errors import GeometryError
@@ -53,13 +55,14 @@ class Member:
 
 @dataclass(frozen=True)
 class CtSlice:
-    """One file of the chosen series, geometry read and checked, pixels not yet decoded.
+    """One slice of the chosen series, geometry read and checked, pixels not yet decoded.
 
     Attributes:
         member: the file it lies in.
         sop_instance_uid: SOP Instance UID (0008,0018).
         position_lps_mm: centre of the first voxel, Image Position (Patient) (0020,0032).
         rescale_slope, rescale_intercept: stored value to HU (PS3.3 C.11.1.1.2).
+        frame: which frame of an enhanced multi-frame file, from 0; None for a file of one slice.
     """
 
     member: Member
@@ -67,6 +70,7 @@ class CtSlice:
     position_lps_mm: tuple[float, float, float]
     rescale_slope: float
     rescale_intercept: float
+    frame: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,9 +80,14 @@ class CtSeries:
     Attributes:
         series_instance_uid, study_instance_uid, frame_of_reference_uid: as in the files.
         slices: ascending along the normal (row x column).
-        geometry: of the volume they make.
+        geometry: of the volume they make; sheared under gantry tilt.
         patient_position: (0018,5100), such as HFS; empty where absent.
         set_aside: number of members not used.
+        slice_places: where each slice lies along the volume's z index; None where slice i lies at
+            i. Only a series whose gaps are to be filled has places (``resample_gaps``).
+        verdict: what was found about its geometry.
+        candidates: every stack of CT slices in the upload, best first.
+        flags: doubts about the series.
     """
 
     series_instance_uid: str
@@ -88,6 +97,10 @@ class CtSeries:
     geometry: VolumeGeometry
     patient_position: str
     set_aside: int
+    slice_places: tuple[float, ...] | None = None
+    verdict: GeometryVerdict | None = None
+    candidates: tuple[SeriesCandidate, ...] = ()
+    flags: tuple[QualityFlag, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -39,8 +39,18 @@ HEADER_KEYWORDS = (
     "RescaleIntercept",
     "RescaleSlope",
     "RescaleType",
+    "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+    "PatientID",
+    "BodyPartExamined",
+    "ProtocolName",
+    "SeriesDescription",
+    "ConvolutionKernel",
+    "GantryDetectorTilt",
 )
-"""All that choosing and ordering slices needs; nothing else, and no patient's name, is read."""
+"""All that choosing and ordering slices needs; nothing else, and no patient's name, is read.
+
+Patient ID is only compared, so that two patients are not taken for one; no message shows it."""
 
 MAGIC = b"DICM"
 """After a preamble of 128 bytes (PS3.10, section 7.1)."""
@@ -115,6 +125,14 @@ class Header:
             raise self.invalid(keyword, need)
         return numbers
 
+    def optional_numbers(self, keyword: str, count: int) -> tuple[float, ...]:
+        """Exactly ``count`` finite numbers, or none where the tag is absent or empty.
+
+        Raises:
+            SeriesError: ``invalid_tag``.
+        """
+        return self.numbers(keyword, count) if self.optional_text(keyword) else ()
+
     def count(self, keyword: str) -> int:
         """A whole number above 0.
 
@@ -144,17 +162,21 @@ class Header:
             code="invalid_tag",
         )
 
+    def unreadable(self, keyword: str) -> SeriesError:
+        """The refusal of a file with a value that is not of its tag's type."""
+        return SeriesError(
+            f"file {self.position}: tag {name_of(keyword)} cannot be read as its type "
+            "demands; export the series again from the scanner or the archive",
+            code="invalid_tag",
+        )
+
     def _text(self, dataset: Dataset, keyword: str) -> str:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 value = dataset.get(keyword)
         except Exception as error:  # pydicom raises whatever the bytes provoke
-            raise SeriesError(
-                f"file {self.position}: tag {name_of(keyword)} cannot be read as its type "
-                "demands; export the series again from the scanner or the archive",
-                code="invalid_tag",
-            ) from error
+            raise self.unreadable(keyword) from error
         if value is None:
             return ""
         parts = value if isinstance(value, list | tuple | MultiValue) else [value]
@@ -210,6 +232,18 @@ def parse_dataset(member: Member, keywords: tuple[str, ...] | None = None) -> Fi
     return dataset
 
 
+def data_set_bytes(member: Member) -> memoryview:
+    """What follows the file meta information, which differs between two exports of one image."""
+    return memoryview(member.content)[_meta_end(member.content) :]
+
+
+def _meta_end(content: bytes) -> int:
+    """Where the data set begins (PS3.10 7.1); 0 in a file without preamble."""
+    if content[128:132] != MAGIC:
+        return 0
+    return 144 + int.from_bytes(content[140:144], "little")
+
+
 def _corrupt(member: Member, reason: str) -> SeriesError:
     return SeriesError(
         f"file {member.position} is a DICOM file that cannot be parsed ({reason}); it may be cut "
@@ -224,10 +258,9 @@ def _check_inflated_size(content: bytes) -> None:
     Raises:
         ValueError: if it does not.
     """
-    meta_end = 144 + int.from_bytes(content[140:144], "little")
     if DeflatedExplicitVRLittleEndian.encode() not in content[132:MAX_META_BYTES]:
         return
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    inflater.decompress(content[meta_end:], MAX_INFLATED_BYTES)
+    inflater.decompress(content[_meta_end(content) :], MAX_INFLATED_BYTES)
     if not inflater.eof:
         raise ValueError("deflated data set too large or cut off")

@@ -75,11 +75,13 @@ def analysis_report(
         slices_used=len(series.slices),
         files_set_aside=series.set_aside,
         patient_position=series.patient_position,
+        geometry=series.verdict,
+        candidates=series.candidates,
     )
     return AnalysisReport(
         series=summary,
         femurs=femurs,
-        flags=_slice_flags(spacing.z),
+        flags=(*series.flags, *_slice_flags(spacing.z)),
         provenance=provenance,
     )
 

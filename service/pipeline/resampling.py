@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
 from service.domain.findings import FemurSide
-from service.domain.geometry import SpacingMm, VolumeGeometry
+from service.domain.geometry import FloatArray, SpacingMm, VolumeGeometry
 from service.domain.imaging import CroppedVolume, CtVolume, FemurCrop
-from service.errors import GeometryError
 
 AIR_HU = -1000.0
 """Written where the target grid reaches past the source."""
 
 PARALLEL_TOLERANCE = 1e-9
 """Source voxels that one target voxel's step may leave its axis by: rounding, nothing else."""
+
+MAX_SHEAR = 1.7e-3
+"""Cosine between two axes of a grid up to which it counts as a box: 0.1 degrees, as for tilt."""
 
 
 def resample(
@@ -25,59 +29,94 @@ def resample(
     *,
     outside: float,
 ) -> npt.NDArray[np.float32]:
-    """Sample a volume trilinearly at the voxel centres of a grid whose axes run alike.
+    """Sample a volume trilinearly at the voxel centres of another grid.
 
     Args:
         values: ``[z, y, x]`` on ``source``.
-        source: grid of ``values``; it may lie obliquely in the patient.
-        target: grid to sample at, each axis parallel to the source's or against it.
+        source: grid of ``values``; it may lie obliquely in the patient, or lean (gantry tilt).
+        target: grid to sample at.
         outside: value half a voxel and more beyond the source.
 
     Returns:
         float32 ``[z, y, x]`` on ``target``.
-
-    Raises:
-        GeometryError: if an axis of ``target`` is not parallel to the same axis of ``source``.
     """
     # index of the target -> LPS -> index of the source, in array order (z, y, x)
     to_source = np.linalg.inv(source.affine_lps) @ target.affine_lps
     matrix = to_source[:3, :3][::-1, ::-1]
-    steps = np.diagonal(matrix)
-    if not np.allclose(matrix, np.diag(steps), atol=PARALLEL_TOLERANCE):
-        raise GeometryError("two grids must have parallel axes to be resampled axis by axis")
     offset = to_source[:3, 3][::-1]
+    steps = np.diagonal(matrix)
+    along_axes = np.allclose(matrix, np.diag(steps), atol=PARALLEL_TOLERANCE)
     result: npt.NDArray[np.float32] = ndimage.affine_transform(
         values,
-        steps,
+        steps if along_axes else matrix,
         offset=offset,
         output_shape=target.shape_zyx,
         output=np.float32,
         order=1,
         mode="nearest",
     )
-    for axis, (step, start) in enumerate(zip(steps, offset, strict=True)):
-        index = np.arange(target.shape_zyx[axis]) * step + start
-        beyond = (index < -0.5) | (index > source.shape_zyx[axis] - 0.5)
-        np.moveaxis(result, axis, 0)[beyond] = outside
+    if along_axes:
+        for axis, (step, start) in enumerate(zip(steps, offset, strict=True)):
+            index = np.arange(target.shape_zyx[axis]) * step + start
+            beyond = (index < -0.5) | (index > source.shape_zyx[axis] - 0.5)
+            np.moveaxis(result, axis, 0)[beyond] = outside
+    else:
+        _write_outside(result, matrix, offset, source.shape_zyx, outside)
     return result
 
 
-def network_geometry(crop: VolumeGeometry, spacing_mm: SpacingMm) -> VolumeGeometry:
-    """The networks' grid over a crop: same corner and axes, the contract's spacing.
+def _write_outside(
+    result: npt.NDArray[np.float32],
+    matrix: FloatArray,
+    offset: FloatArray,
+    source_shape: tuple[int, int, int],
+    outside: float,
+) -> None:
+    """Write ``outside`` where a sample of a leaning grid lies beyond the source; plane by plane."""
+    y, x = np.ogrid[: result.shape[1], : result.shape[2]]
+    for z, plane in enumerate(result):
+        beyond = np.zeros(plane.shape, np.bool_)
+        for row, start, count in zip(matrix, offset, source_shape, strict=True):
+            index = row[1] * y + row[2] * x + (row[0] * z + start)
+            beyond |= (index < -0.5) | (index > count - 0.5)
+        plane[beyond] = outside
 
-    The first voxels' outer faces coincide, and the last voxels reach at least as far as the crop's.
+
+def network_geometry(crop: VolumeGeometry, spacing_mm: SpacingMm) -> VolumeGeometry:
+    """The networks' grid over a crop, at the contract's spacing and with axes at right angles.
+
+    Over a box it has the box's corner and axes: the first voxels' outer faces coincide, and the
+    last voxels reach at least as far as the crop's. A crop that leans (gantry tilt) keeps its z
+    axis, which runs along the patient; the grid is then the smallest that holds the crop.
     """
-    own = crop.spacing_mm
-    shape = tuple(
-        max(1, int(np.ceil(n * a / b - 1e-6)))
-        for n, a, b in zip(crop.shape_zyx, own, spacing_mm, strict=True)
-    )
-    affine = crop.affine_lps.copy()
-    scale_xyz = np.array([spacing_mm.x / own.x, spacing_mm.y / own.y, spacing_mm.z / own.z])
-    affine[:3, :3] *= scale_xyz
-    first_centre_zyx = (scale_xyz[::-1] - 1) / 2
-    affine[:3, 3] = crop.index_to_lps(first_centre_zyx)
-    return VolumeGeometry((shape[0], shape[1], shape[2]), affine)
+    columns = crop.affine_lps[:3, :3]
+    axes = columns / np.linalg.norm(columns, axis=0)
+    if np.abs(axes.T @ axes - np.eye(3)).max() > MAX_SHEAR:
+        axes = _upright(axes)
+    corners = crop.index_to_lps(_outer_corners(crop.shape_zyx))
+    along = (corners - corners[0]) @ np.linalg.inv(axes).T
+    low, high = along.min(axis=0), along.max(axis=0)
+    spacing_xyz = np.array(spacing_mm[::-1])
+    x, y, z = (max(1, int(np.ceil(n - 1e-6))) for n in (high - low) / spacing_xyz)
+    affine = np.eye(4)
+    affine[:3, :3] = axes * spacing_xyz
+    affine[:3, 3] = corners[0] + axes @ (low + spacing_xyz / 2)
+    return VolumeGeometry((z, y, x), affine)
+
+
+def _upright(axes: FloatArray) -> FloatArray:
+    """Unit axes x, y, z as columns at right angles: z stays, x turns least, y follows."""
+    z = axes[:, 2]
+    x = axes[:, 0] - (axes[:, 0] @ z) * z
+    x /= np.linalg.norm(x)
+    y = np.cross(z, x)
+    return np.column_stack([x, y if y @ axes[:, 1] > 0 else -y, z])
+
+
+def _outer_corners(shape_zyx: tuple[int, int, int]) -> FloatArray:
+    """Indices of a grid's eight outer corners, ``[8, 3]``, the first voxel's first."""
+    ends = [(-0.5, n - 0.5) for n in shape_zyx]
+    return np.array(list(itertools.product(*ends)))
 
 
 def to_network_grid(volume: CtVolume, crop: FemurCrop, spacing_mm: SpacingMm) -> CroppedVolume:

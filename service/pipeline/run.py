@@ -57,13 +57,17 @@ class AnalysisRequest:
         members: files of the upload.
         input_sha256: of the upload, for provenance.
         stride_z: slices between windows; None for the default.
-        series_instance_uid: which series, where the upload holds several.
+        series_instance_uid: which series, where the ranking's choice is not to be taken.
+        expected_instances: SOP instances of the series, as the sender counts them.
+        resample_gaps: fill gaps between slices by interpolation.
     """
 
     members: tuple[Member, ...]
     input_sha256: str
     stride_z: int | None = None
     series_instance_uid: str | None = None
+    expected_instances: int | None = None
+    resample_gaps: bool = False
 
 
 class _Progress:
@@ -107,7 +111,12 @@ def analyse(
             (``no_proximal_femur``).
     """
     listener(Stage.READ, 0, 0)
-    series = read_series(request.members, series_instance_uid=request.series_instance_uid)
+    series = read_series(
+        request.members,
+        series_instance_uid=request.series_instance_uid,
+        expected_instances=request.expected_instances,
+        resample_gaps=request.resample_gaps,
+    )
     source = read_volume(series)
     order = AxisOrder.closest_to_spl(source.geometry)
     turned = CtVolume(order.apply(source.hu), order.apply_geometry(source.geometry))

@@ -3,185 +3,196 @@
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Iterable, Sequence
 
 import numpy as np
-from pydicom.uid import (
-    CTImageStorage,
-    EnhancedCTImageStorage,
-    LegacyConvertedEnhancedCTImageStorage,
-)
 
+from service.domain.findings import FlagCode, GeometryVerdict, QualityFlag, Severity
 from service.domain.imaging import CtSeries, Member
 from service.errors import SeriesError
-from service.pipeline.dicom_header import Header, parse_header
+from service.pipeline.series_ranking import Stack, describe, length_mm, orientation_name, rank
 from service.pipeline.slice_header import UNIT_TOLERANCE, SliceHeader, read_slice_header
-from service.pipeline.slice_stack import grid_of, order_along_normal
+from service.pipeline.slice_stack import EVENNESS_MM, StackGrid, grid_of, order_along_normal
+from service.pipeline.upload_contents import Candidate, SeriesFiles, UploadContents, contents_of
 
 MIN_SLICES = 3
 """The fewest whose spacing can be checked: two slices have one gap, and nothing to compare it with.
 
-A series of fewer is set aside (scouts, bolus tracking)."""
-
-MODALITY = re.compile(r"[A-Z]{2,16}")
-"""A modality that a message may repeat (PS3.3 C.7.3.1.1.1)."""
+A stack of fewer makes no volume (scouts, bolus tracking)."""
 
 SHOWABLE_UID = re.compile(r"[0-9a-f.]{1,64}")
 """A UID that a message may repeat (PS3.5 section 9); some anonymisers write a hexadecimal hash."""
 
-
-class _Kind(StrEnum):
-    """What a file is to us."""
-
-    CT_SLICE = "CT images"
-    ENHANCED_CT = "enhanced multi-frame CT files"
-    LOCALIZER = "CT localizers"
-    DERIVED = "derived CT images"
-    OTHER = "files of other kinds"
+TILT_TAG_TOLERANCE_DEGREES = 1.0
+"""Gantry/Detector Tilt (0018,1120) is often rounded to whole degrees; makers differ in its sign."""
 
 
-@dataclass(frozen=True, eq=False)
-class _Candidate:
-    member: Member
-    header: Header
-
-
-def read_series(members: Iterable[Member], *, series_instance_uid: str | None = None) -> CtSeries:
+def read_series(
+    members: Iterable[Member],
+    *,
+    series_instance_uid: str | None = None,
+    expected_instances: int | None = None,
+    resample_gaps: bool = False,
+) -> CtSeries:
     """Choose, check and order the one CT series of an upload.
 
-    Set aside: files that are no DICOM, other modalities, localizers, derived images, series of
-    fewer than ``MIN_SLICES``.
+    Set aside: files that are no DICOM, other modalities, localizers, derived images. The rest is
+    parted by series, orientation and matrix into stacks, and the first in the ranking of
+    ``series_ranking`` is taken.
 
     Args:
         members: the upload's files.
-        series_instance_uid: which series to take; needed where several remain.
+        series_instance_uid: take this series, whatever the ranking says.
+        expected_instances: SOP instances that the sender counts in the series, as (0020,1209).
+        resample_gaps: fill gaps up to 6 mm by interpolation, where slices are unevenly spaced.
 
     Raises:
-        SeriesError: ``no_dicom``, ``corrupt_dicom``, ``no_ct_series``, ``enhanced_ct_unsupported``,
-            ``too_few_slices``, ``several_series``, ``series_not_found``, ``mixed_series``,
+        SeriesError: ``no_dicom``, ``corrupt_dicom``, ``no_ct_series``, ``too_few_slices``,
+            ``several_patients``, ``series_not_found``, ``instance_count_mismatch``,
             ``missing_tag``, ``invalid_tag``, and those of ``slice_stack``.
     """
-    total, series = _ct_series_of(members)
-    chosen = _choose(series, series_instance_uid)
-    headers = [read_slice_header(c.member, c.header) for c in series[chosen]]
-    ordered = order_along_normal(_only_stack(headers))
-    _require_slices(len(ordered))
-    first = ordered[0]
-    frames = {header.frame_of_reference_uid for header in ordered}
+    upload = contents_of(members)
+    _require_one_patient(upload, series_instance_uid)
+    stacks = [
+        stack
+        for uid, files in upload.series.items()
+        if series_instance_uid in (None, uid)
+        for stack in _stacks_of(uid, files, resample_gaps)
+    ]
+    if not stacks:
+        raise SeriesError(
+            f"series {_shown(series_instance_uid or '')} is not in the upload, which holds "
+            f"{_list_series(upload)}; pass one of these as series_instance_uid",
+            code="series_not_found",
+        )
+    stacks.sort(key=rank)
+    chosen = stacks[0]
+    if chosen.error is not None or chosen.grid is None:
+        raise chosen.error or SeriesError("the stack of slices makes no volume")
+    files = upload.series[chosen.series_instance_uid]
+    _require_instances(files, expected_instances)
+    return _series_of(chosen, chosen.grid, stacks, upload)
+
+
+def _series_of(
+    chosen: Stack, grid: StackGrid, stacks: Sequence[Stack], upload: UploadContents
+) -> CtSeries:
+    first = chosen.ordered[0]
+    frames = {header.frame_of_reference_uid for header in chosen.ordered}
+    slices = tuple(header.ct_slice for header in chosen.ordered)
+    used = len({s.member.position for s in slices})
+    other = sum(len(files.candidates) for files in upload.series.values()) - used
+    set_aside = upload.set_aside | ({"other stacks and copies": other} if other else {})
+    verdict = GeometryVerdict(
+        orientation=orientation_name(first.normal),
+        slice_spacing_mm=grid.geometry.spacing_mm.z,
+        evenness_mm=grid.evenness_mm,
+        evenness_tolerance_mm=EVENNESS_MM,
+        gantry_tilt_deg=grid.tilt_deg,
+        coverage_mm=length_mm(chosen),
+        slices_used=len(slices),
+        resampled_gaps=grid.gaps,
+        set_aside=set_aside,
+    )
     return CtSeries(
-        series_instance_uid=chosen,
+        series_instance_uid=chosen.series_instance_uid,
         study_instance_uid=first.study_instance_uid,
         frame_of_reference_uid=frames.pop() if len(frames) == 1 else "",
-        slices=tuple(header.ct_slice for header in ordered),
-        geometry=grid_of(ordered),
+        slices=slices,
+        geometry=grid.geometry,
         patient_position=first.patient_position,
-        set_aside=total - len(ordered),
+        set_aside=upload.total - used,
+        slice_places=grid.places,
+        verdict=verdict,
+        candidates=tuple(describe(s, chosen, _shown(s.series_instance_uid)) for s in stacks),
+        flags=_flags(chosen, grid, stacks),
     )
 
 
-def _ct_series_of(members: Iterable[Member]) -> tuple[int, dict[str, list[_Candidate]]]:
-    """Number of members, and CT slices by Series Instance UID."""
-    total = 0
-    kinds: Counter[_Kind] = Counter()
-    modalities: Counter[str] = Counter()
-    series: defaultdict[str, list[_Candidate]] = defaultdict(list)
-    for member in members:
-        total += 1
-        header = parse_header(member)
-        if header is None:
-            continue
-        kind = _kind_of(header)
-        kinds[kind] += 1
-        modality = header.optional_text("Modality")
-        modalities[modality if MODALITY.fullmatch(modality) else "unknown"] += 1
-        if kind is _Kind.CT_SLICE:
-            series[header.text("SeriesInstanceUID")].append(_Candidate(member, header))
-    if not kinds:
-        raise SeriesError(
-            f"none of the {total} files of the upload is a DICOM file; needed: the DICOM files of "
-            "one CT series, as the scanner or the archive exports them",
-            code="no_dicom",
+def _flags(chosen: Stack, grid: StackGrid, stacks: Sequence[Stack]) -> tuple[QualityFlag, ...]:
+    found: list[tuple[FlagCode, Severity, str]] = []
+    if len(stacks) > 1:
+        message = (
+            f"the upload holds {len(stacks)} stacks of CT slices; the first of the ranking was "
+            "measured: see series.candidates, and pass series_instance_uid to choose another"
         )
-    if kinds[_Kind.ENHANCED_CT] and not any(len(c) >= MIN_SLICES for c in series.values()):
-        raise SeriesError(
-            "the CT is in enhanced multi-frame format (1.2.840.10008.5.1.4.1.1.2.1), which is not "
-            "read; needed: CT Image Storage, one file per slice: convert it (dcm4che emf2sf)",
-            code="enhanced_ct_unsupported",
+        found.append((FlagCode.SERIES_CHOSEN, Severity.INFO, message))
+    if grid.tilt_deg:
+        message = (
+            f"the gantry was tilted by {grid.tilt_deg:.1f} degrees; the masks are tilted alike"
         )
-    if not series:
-        raise SeriesError(
-            f"no CT slice found, but {_list_counts(kinds)} (modality: {_list_counts(modalities)}); "
-            "needed: one original axial CT series of the hip",
-            code="no_ct_series",
+        found.append((FlagCode.GANTRY_TILT, Severity.INFO, message))
+    told = chosen.tilt_tag_deg
+    if told is not None and abs(abs(told) - grid.tilt_deg) > TILT_TAG_TOLERANCE_DEGREES:
+        message = (
+            f"tag (0018,1120) Gantry/Detector Tilt is {told:.1f} degrees, but positions and "
+            f"orientation say {grid.tilt_deg:.1f}, which was used: check the series"
         )
-    return total, dict(series)
-
-
-def _kind_of(header: Header) -> _Kind:
-    sop_class = header.sop_class_uid
-    image_type = header.optional_text("ImageType").upper().split("\\")
-    is_ct = sop_class == CTImageStorage or (
-        not sop_class and header.optional_text("Modality") == "CT"
-    )
-    is_enhanced = sop_class in (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
-    if not is_ct and not is_enhanced:
-        return _Kind.OTHER
-    if "LOCALIZER" in (value.strip() for value in image_type):
-        return _Kind.LOCALIZER
-    if image_type[0].strip() == "DERIVED":
-        return _Kind.DERIVED
-    return _Kind.ENHANCED_CT if is_enhanced else _Kind.CT_SLICE
-
-
-def _choose(series: dict[str, list[_Candidate]], wanted: str | None) -> str:
-    """The Series Instance UID to read."""
-    if wanted is not None:
-        if wanted not in series:
-            raise SeriesError(
-                f"series {wanted[:64]} is not in the upload, which holds {_list_series(series)}; "
-                "pass one of these as series_instance_uid",
-                code="series_not_found",
-            )
-        return wanted
-    usable = [uid for uid, candidates in series.items() if len(candidates) >= MIN_SLICES]
-    if not usable:
-        _require_slices(max(len(candidates) for candidates in series.values()))
-    if len(usable) > 1:
-        raise SeriesError(
-            f"the upload holds {len(usable)} CT series: {_list_series(series)}; one is needed: "
-            "send one series, or pass its UID as series_instance_uid",
-            code="several_series",
+        found.append((FlagCode.TILT_TAG_DISAGREES, Severity.WARNING, message))
+    if grid.places is not None:
+        message = (
+            f"slices were unevenly spaced, off by up to {grid.evenness_mm:.2f} mm; the CT was "
+            f"interpolated to even slices ({len(grid.gaps)} wide gaps): see series.geometry"
         )
-    return usable[0]
+        found.append((FlagCode.GAPS_RESAMPLED, Severity.WARNING, message))
+    return tuple(QualityFlag(code=c, severity=s, message=m) for c, s, m in found)
 
 
-def _only_stack(headers: list[SliceHeader]) -> list[SliceHeader]:
-    """The one group of slices that share matrix and orientation.
+def _stacks_of(uid: str, files: SeriesFiles, resample_gaps: bool) -> list[Stack]:
+    """The stacks of one series; one that carries the error where a header cannot be used."""
+    first = files.candidates[0].header
+    try:
+        told = first.optional_numbers("GantryDetectorTilt", 1)
+        about = Stack(
+            series_instance_uid=uid,
+            slices=len(files.candidates),
+            text=" ".join(
+                first.optional_text(keyword).upper()
+                for keyword in ("BodyPartExamined", "ProtocolName", "SeriesDescription")
+            ),
+            kernel=first.optional_text("ConvolutionKernel").upper(),
+            tilt_tag_deg=told[0] if told else None,
+        )
+    except SeriesError as error:
+        return [Stack(uid, len(files.candidates), error=error)]
+    try:
+        headers = [header for c in files.candidates for header in _slice_headers(c)]
+    except SeriesError as error:
+        return [about.refused(error)]
+    return [_stack_of(about, group, resample_gaps) for group in _parted(headers)]
+
+
+def _slice_headers(candidate: Candidate) -> list[SliceHeader]:
+    return [
+        read_slice_header(candidate.member, header, frame)
+        for frame, header in candidate.slice_headers()
+    ]
+
+
+def _stack_of(about: Stack, group: list[SliceHeader], resample_gaps: bool) -> Stack:
+    about = about.counting(len(group))
+    try:
+        ordered = order_along_normal(group)
+        _require_slices(len(ordered))
+        return about.ordered_on(ordered, grid_of(ordered, resample_gaps=resample_gaps))
+    except SeriesError as error:
+        return about.refused(error)
+
+
+def _parted(headers: list[SliceHeader]) -> list[list[SliceHeader]]:
+    """Groups of slices that share matrix and orientation.
 
     The frame of reference is no part of it: some anonymisers give every file its own.
     """
-    stacks: list[list[SliceHeader]] = []
+    groups: list[list[SliceHeader]] = []
     for header in headers:
-        for stack in stacks:
-            if _belongs(header, stack[0]):
-                stack.append(header)
+        for group in groups:
+            if _belongs(header, group[0]):
+                group.append(header)
                 break
         else:
-            stacks.append([header])
-    usable = [stack for stack in stacks if len(stack) >= MIN_SLICES]
-    if not usable:
-        _require_slices(max(len(stack) for stack in stacks))
-    if len(usable) > 1:
-        sizes = ", ".join(str(len(stack)) for stack in usable)
-        raise SeriesError(
-            f"the series holds {len(usable)} stacks ({sizes} slices) that differ in orientation "
-            "or matrix; one is needed: send one stack only",
-            code="mixed_series",
-        )
-    return usable[0]
+            groups.append([header])
+    return groups
 
 
 def _belongs(header: SliceHeader, other: SliceHeader) -> bool:
@@ -200,12 +211,32 @@ def _require_slices(found: int) -> None:
         )
 
 
-def _list_counts(counts: Counter[_Kind] | Counter[str]) -> str:
-    return ", ".join(f"{number} {name}" for name, number in sorted(counts.items()))
+def _require_one_patient(upload: UploadContents, wanted: str | None) -> None:
+    chosen = [f for uid, f in upload.series.items() if wanted in (None, uid)]
+    patients = {c.header.optional_text("PatientID") for f in chosen for c in f.candidates} - {""}
+    if len(patients) > 1:
+        raise SeriesError(
+            f"the CT slices name {len(patients)} different patients in tag (0010,0020) Patient ID; "
+            "one is needed: send one patient's series, or pass its UID as series_instance_uid",
+            code="several_patients",
+        )
 
 
-def _list_series(series: dict[str, list[_Candidate]]) -> str:
+def _require_instances(files: SeriesFiles, expected: int | None) -> None:
+    if expected is not None and len(files.instances) != expected:
+        raise SeriesError(
+            f"the upload holds {len(files.instances)} instances of the series, and the sender "
+            f"expects {expected} (expected_instances): send the whole series, and only it",
+            code="instance_count_mismatch",
+        )
+
+
+def _shown(uid: str) -> str:
+    return uid if SHOWABLE_UID.fullmatch(uid) else "with a malformed UID"
+
+
+def _list_series(upload: UploadContents) -> str:
     return ", ".join(
-        f"{uid if SHOWABLE_UID.fullmatch(uid) else 'one with a malformed UID'} ({len(c)} slices)"
-        for uid, c in sorted(series.items())
+        f"{_shown(uid)} ({len(files.candidates)} files)"
+        for uid, files in sorted(upload.series.items())
     )

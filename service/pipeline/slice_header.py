@@ -56,8 +56,13 @@ class SliceHeader:
         return np.cross(self.orientation[:3], self.orientation[3:])
 
 
-def read_slice_header(member: Member, header: Header) -> SliceHeader:
+def read_slice_header(member: Member, header: Header, frame: int | None = None) -> SliceHeader:
     """All that a slice needs before its pixels are looked at.
+
+    Args:
+        member: the file.
+        header: of the file, or of one frame of it (see ``enhanced_ct``).
+        frame: which frame, from 0; None for a file that holds one slice.
 
     Raises:
         SeriesError: ``missing_tag`` or ``invalid_tag``, naming file position and tag.
@@ -83,6 +88,7 @@ def read_slice_header(member: Member, header: Header) -> SliceHeader:
             position_lps_mm=(x, y, z),
             rescale_slope=slope,
             rescale_intercept=intercept,
+            frame=frame,
         ),
         orientation=_orientation(header),
         spacing_mm=(row_mm, column_mm),

@@ -4,7 +4,6 @@ import pytest
 from service.domain.findings import FemurSide
 from service.domain.geometry import Box, SpacingMm, VolumeGeometry
 from service.domain.imaging import CtVolume, FemurCrop
-from service.errors import GeometryError
 from service.pipeline.resampling import network_geometry, resample, to_network_grid
 
 
@@ -38,10 +37,39 @@ def test_oblique_and_flipped_grids_of_the_same_axes_sample_the_same_places() -> 
     np.testing.assert_allclose(sampled, ramp(target), rtol=1e-5)
 
 
-def test_grids_that_are_turned_against_each_other_are_refused() -> None:
-    source = VolumeGeometry.axis_aligned((4, 4, 4), SpacingMm(1.0, 1.0, 1.0))
-    with pytest.raises(GeometryError, match="parallel"):
-        resample(ramp(source), source, turned(source, 1.0), outside=0.0)
+def leaning(degrees: float) -> VolumeGeometry:
+    """A grid whose z axis leans towards y, as under gantry tilt."""
+    affine = np.diag([0.7, 0.7, 2.0, 1.0])
+    affine[1, 2] = 2.0 * np.tan(np.deg2rad(degrees))
+    affine[:3, 3] = (5.0, 6.0, 7.0)
+    return VolumeGeometry((12, 30, 20), affine)
+
+
+@pytest.mark.parametrize("degrees", [-25.0, 18.0])
+def test_a_leaning_grid_is_sampled_through_its_shear(degrees: float) -> None:
+    source = leaning(degrees)
+    target = network_geometry(source, SpacingMm(1.0, 0.8, 0.8))
+    axes = target.affine_lps[:3, :3] / np.array([0.8, 0.8, 1.0])
+    np.testing.assert_allclose(axes.T @ axes, np.eye(3), atol=1e-12)
+    np.testing.assert_allclose(axes[:, 2] @ source.affine_lps[:3, 2], source.spacing_mm.z)
+    sampled = resample(ramp(source), source, target, outside=-1.0)
+    index = source.lps_to_index(
+        target.index_to_lps(np.stack(np.indices(target.shape_zyx), axis=-1))
+    )
+    interior = ((index >= 0) & (index <= np.array(source.shape_zyx) - 1)).all(axis=-1)
+    assert interior.mean() > 0.4
+    np.testing.assert_allclose(sampled[interior], ramp(target)[interior], rtol=1e-4)
+    beyond = ((index < -0.51) | (index > np.array(source.shape_zyx) - 0.49)).any(axis=-1)
+    assert (sampled[beyond] == -1.0).all()
+
+
+def test_the_networks_grid_holds_a_leaning_crop() -> None:
+    source = leaning(20.0)
+    target = network_geometry(source, SpacingMm(1.0, 0.8, 0.8))
+    corners = source.index_to_lps([(z, y, x) for z in (0, 11) for y in (0, 29) for x in (0, 19)])
+    index = target.lps_to_index(corners)
+    assert (index >= -0.5).all()
+    assert (index <= np.array(target.shape_zyx) - 0.5).all()
 
 
 def test_past_the_source_the_outside_value_is_written() -> None:

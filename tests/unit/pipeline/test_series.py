@@ -3,7 +3,6 @@ from dataclasses import replace
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import (
-    EnhancedCTImageStorage,
     MediaStorageDirectoryStorage,
     MRImageStorage,
     SecondaryCaptureImageStorage,
@@ -11,6 +10,7 @@ from pydicom.uid import (
 )
 
 from service.domain.imaging import Member
+from service.errors import SeriesError
 from service.pipeline.series import MIN_SLICES, read_series
 from tests.builders.ct_series import (
     ROOT,
@@ -74,24 +74,61 @@ def test_no_ct_names_what_is_there() -> None:
     assert "4 MR" in str(caught)
 
 
-def test_enhanced_ct_is_refused_by_name() -> None:
-    def change(slices: list[Dataset]) -> None:
-        for ds in slices:
-            ds.SOPClassUID = EnhancedCTImageStorage
-
-    assert refusal(ct_members(change=change)).code == "enhanced_ct_unsupported"
-
-
 def _two_series() -> list[Member]:
     first = build_slices(CtSeriesSpec())
     second = build_slices(CtSeriesSpec(stored=ramp((5, 5, 6)), series_uid=ROOT + "2"))
     return to_members(first + second)
 
 
-def test_of_several_series_none_is_guessed() -> None:
-    caught = refusal(_two_series())
-    assert caught.code == "several_series"
-    assert f"{ROOT}1 (4 slices), {ROOT}2 (5 slices)" in str(caught)
+def test_of_several_series_the_ranking_picks_and_all_are_listed() -> None:
+    series = read_series(_two_series())
+    assert series.series_instance_uid == ROOT + "2"
+    best, other = series.candidates
+    assert (best.series_instance_uid, best.slices, best.chosen) == (ROOT + "2", 5, True)
+    assert (other.series_instance_uid, other.chosen, other.error_code) == (ROOT + "1", False, None)
+    assert other.reason == "not measured: it has fewer slices"
+    assert [flag.code for flag in series.flags] == ["SERIES_CHOSEN"]
+
+
+def test_a_series_that_makes_no_volume_is_listed_with_its_refusal() -> None:
+    broken = build_slices(CtSeriesSpec(stored=ramp((9, 5, 6)), series_uid=ROOT + "2"))
+    del broken[0].RescaleSlope
+    series = read_series(to_members(build_slices(CtSeriesSpec()) + broken))
+    assert series.series_instance_uid == ROOT + "1"
+    assert series.candidates[1].error_code == "missing_tag"
+    assert "Rescale Slope" in series.candidates[1].reason
+
+
+def test_two_patients_are_never_taken_for_one() -> None:
+    first = build_slices(CtSeriesSpec())
+    second = build_slices(CtSeriesSpec(series_uid=ROOT + "2"))
+    for ds in second:
+        ds.PatientID = "4712"
+    members = to_members(first + second)
+    assert refusal(members).code == "several_patients"
+    assert len(read_series(members, series_instance_uid=ROOT + "2").slices) == 4
+
+
+def test_instances_of_the_series_are_counted_those_set_aside_included() -> None:
+    slices = build_slices(CtSeriesSpec())
+    scout = build_slices(CtSeriesSpec())[0]
+    scout.SOPInstanceUID, scout.ImageType = ROOT + "7", ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+    members = to_members([*slices, scout])
+    assert len(read_series(members, expected_instances=5).slices) == 4
+    with pytest.raises(SeriesError, match=r"holds 5 instances .* expects 6") as caught:
+        read_series(members, expected_instances=6)
+    assert caught.value.code == "instance_count_mismatch"
+
+
+def test_the_verdict_tells_what_was_set_aside_and_what_is_covered() -> None:
+    scout = build_slices(CtSeriesSpec())[0]
+    scout.SOPInstanceUID, scout.ImageType = ROOT + "7", ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+    members = [*to_members([*build_slices(CtSeriesSpec()), scout]), Member(9, b"readme")]
+    verdict = read_series(members).verdict
+    assert verdict is not None
+    assert verdict.set_aside == {"CT localizers": 1, "files that are no DICOM": 1}
+    assert (verdict.coverage_mm, verdict.slice_spacing_mm, verdict.slices_used) == (8.0, 2.0, 4)
+    assert (verdict.orientation, verdict.gantry_tilt_deg, verdict.evenness_mm) == ("axial", 0, 0)
 
 
 def test_the_uid_picks_one_of_several_series() -> None:
@@ -121,9 +158,11 @@ def test_copies_do_not_make_up_the_minimum() -> None:
     assert refusal(to_members([ds] * MIN_SLICES)).code == "too_few_slices"
 
 
-def test_two_stacks_in_one_series_are_not_merged() -> None:
+def test_of_two_stacks_in_one_series_the_axial_one_is_measured() -> None:
     axial = build_slices(CtSeriesSpec())
-    coronal = build_slices(CtSeriesSpec(orientation=(1, 0, 0, 0, 0, -1)))
+    coronal = build_slices(CtSeriesSpec(stored=ramp((6, 5, 6)), orientation=(1, 0, 0, 0, 0, -1)))
     for ds in coronal:
         ds.SOPInstanceUID = generate_uid()
-    assert refusal(to_members(axial + coronal)).code == "mixed_series"
+    series = read_series(to_members(coronal + axial))
+    assert [c.orientation for c in series.candidates] == ["axial", "coronal"]
+    assert (len(series.slices), series.set_aside) == (4, 6)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 
+from service.errors import SeriesError
 from service.pipeline.series import read_series
 from service.pipeline.slice_stack import MAX_SPACING_MM
 from tests.builders.ct_series import (
@@ -87,13 +88,63 @@ def _shift_sideways(slices: list[Dataset], shifts_mm: tuple[float, ...]) -> None
         ds.ImagePositionPatient[1] += shift
 
 
-def test_gantry_tilt_is_refused() -> None:
+def test_gantry_tilt_shears_the_affine_and_is_reported() -> None:
     def change(slices: list[Dataset]) -> None:
         _shift_sideways(slices, (0, 0.5, 1.0, 1.5))
 
-    caught = refusal(ct_members(change=change))
-    assert caught.code == "gantry_tilt"
-    assert "14.0 degrees" in str(caught), "0.5 mm sideways per 2 mm: atan(1/4)"
+    series = read_series(ct_members(change=change))
+    assert series.geometry.affine_lps[:3, 2].tolist() == [0.0, 0.5, 2.0]
+    assert series.verdict is not None
+    assert series.verdict.gantry_tilt_deg == pytest.approx(14.04, abs=0.01), "atan(1/4)"
+    assert [flag.code for flag in series.flags] == ["GANTRY_TILT"]
+
+
+def test_a_tilt_that_only_the_tag_knows_of_is_doubted() -> None:
+    def change(slices: list[Dataset]) -> None:
+        for ds in slices:
+            ds.GantryDetectorTilt = "-14"
+
+    assert [f.code for f in read_series(ct_members(change=change)).flags] == ["TILT_TAG_DISAGREES"]
+
+
+def test_a_stack_that_leans_more_than_a_gantry_can_is_refused() -> None:
+    def change(slices: list[Dataset]) -> None:
+        _shift_sideways(slices, (0, 2.0, 4.0, 6.0))
+
+    assert refusal(ct_members(change=change)).code == "gantry_tilt"
+
+
+def test_gaps_can_be_filled_and_are_reported() -> None:
+    slices = build_slices(CtSeriesSpec(stored=ramp((7, 5, 6))))
+    del slices[4]
+    series = read_series(to_members(slices), resample_gaps=True)
+    assert series.geometry.shape_zyx == (7, 5, 6)
+    assert series.slice_places == pytest.approx((0, 1, 2, 3, 5, 6))
+    assert series.verdict is not None
+    assert series.verdict.slices_used == 6
+    (gap,) = series.verdict.resampled_gaps
+    assert (gap.from_mm, gap.to_mm) == pytest.approx((36.0, 40.0))
+    assert [flag.code for flag in series.flags] == ["GAPS_RESAMPLED"]
+
+
+def test_a_gap_too_wide_to_fill_is_refused() -> None:
+    slices = build_slices(CtSeriesSpec(stored=ramp((9, 5, 6))))
+    del slices[3:6]
+    with pytest.raises(SeriesError, match=r"8\.00 mm between 34\.00 and 42\.00 mm"):
+        read_series(to_members(slices), resample_gaps=True)
+
+
+def test_an_even_series_is_not_touched_by_the_wish_to_fill_gaps() -> None:
+    assert read_series(ct_members(), resample_gaps=True).slice_places is None
+
+
+def test_an_orientation_that_turns_along_the_stack_is_refused() -> None:
+    def change(slices: list[Dataset]) -> None:
+        turn = np.deg2rad(0.05)
+        slices[3].ImageOrientationPatient = [np.cos(turn), round(np.sin(turn), 9), 0, 0, 1, 0]
+
+    wide = CtSeriesSpec(stored=ramp((4, 5, 200)))
+    assert refusal(ct_members(wide, change)).code == "mixed_orientation"
 
 
 def test_slices_off_the_line_are_refused() -> None:
