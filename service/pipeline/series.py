@@ -104,7 +104,7 @@ def _series_of(
         set_aside=upload.total - used,
         slice_places=grid.places,
         verdict=verdict,
-        candidates=tuple(describe(s, chosen, _shown(s.series_instance_uid)) for s in stacks),
+        candidates=tuple(describe(s, chosen, _showable(s.series_instance_uid)) for s in stacks),
         flags=_flags(chosen, grid, stacks),
     )
 
@@ -231,8 +231,12 @@ def _require_instances(files: SeriesFiles, expected: int | None) -> None:
         )
 
 
+def _showable(uid: str) -> str:
+    return uid if SHOWABLE_UID.fullmatch(uid) else ""
+
+
 def _shown(uid: str) -> str:
-    return uid if SHOWABLE_UID.fullmatch(uid) else "with a malformed UID"
+    return _showable(uid) or "with a malformed UID"
 
 
 def _list_series(upload: UploadContents) -> str:

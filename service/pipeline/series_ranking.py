@@ -164,7 +164,7 @@ def _reason(stack: Stack, chosen: Stack) -> str:
     if stack.error is not None:
         return f"not measured: {stack.error.detail}"
     pairs = zip(RULES, rank(stack), rank(chosen), strict=True)
-    rule = next((rule for rule, own, best in pairs if own > best), "another series was asked for")
+    rule = next((rule for rule, own, best in pairs if own > best), "nothing else differs")
     return f"not measured: {rule}"
 
 

@@ -22,6 +22,10 @@ SAME_PLACE_MM = 0.01
 EVENNESS_MM = 0.1
 """How far a slice may lie from the even grid: positions rounded to a tenth of a millimetre pass."""
 
+ALIGNMENT_MM = 0.2
+"""How far a slice's corner may lie off the stack's line: rounding to a tenth of a millimetre moves
+an oblique slice by up to 0.09 mm, and those at the line's ends as much."""
+
 TILT_DEGREES = 0.1
 """Between the stack's direction and the slices' normal; rounded positions stay far below."""
 
@@ -208,11 +212,11 @@ def _check_alignment(positions: FloatArray, depths_mm: FloatArray) -> None:
     share = (depths_mm - depths_mm[0]) / (depths_mm[-1] - depths_mm[0])
     line = positions[0] + share[:, None] * (positions[-1] - positions[0])
     off_line_mm = np.linalg.norm(positions - line, axis=1)
-    if off_line_mm.max() > EVENNESS_MM:
+    if off_line_mm.max() > ALIGNMENT_MM:
         raise SeriesError(
             f"slices are shifted sideways against each other by different amounts, up to "
-            f"{off_line_mm.max():.2f} mm; a stack along one straight line, to {EVENNESS_MM} mm, is "
-            "needed: send one series as it was acquired",
+            f"{off_line_mm.max():.2f} mm; one straight line, to {ALIGNMENT_MM} mm, is needed: "
+            "send one series as it was acquired",
             code="unaligned_slices",
         )
 

@@ -5,8 +5,8 @@ from service.pipeline.series import read_series
 from tests.builders.ct_series import ROOT, CtSeriesSpec, build_slices, ramp, to_members
 
 
-def series(uid: str, *, slices: int = 60, spacing_mm: float = 2.0, **tags: str) -> list[Dataset]:
-    """120 mm of slices unless told otherwise, with further tags."""
+def series(uid: str, *, slices: int = 20, spacing_mm: float = 5.0, **tags: str) -> list[Dataset]:
+    """100 mm of slices unless told otherwise, with further tags."""
     spec = CtSeriesSpec(
         stored=ramp((slices, 2, 2)), spacing_zyx_mm=(spacing_mm, 1.0, 1.0), series_uid=ROOT + uid
     )
@@ -54,19 +54,19 @@ def test_the_header_that_promises_more_comes_first(
 
 
 def test_the_hip_outweighs_thin_slices() -> None:
-    thin = series("2", slices=120, spacing_mm=1.0)
+    thin = series("2", slices=26, spacing_mm=4.0)
     assert ranked(thin, series("3", BodyPartExamined="PELVIS"))[0] == ROOT + "3"
 
 
 def test_a_femurs_length_outweighs_thin_slices() -> None:
-    assert ranked(series("2", slices=20, spacing_mm=1.0), series("3"))[0] == ROOT + "3"
+    assert ranked(series("2", slices=9, spacing_mm=1.0), series("3"))[0] == ROOT + "3"
 
 
 def test_a_class_of_spacing_outweighs_the_kernel_a_little_less_does_not() -> None:
-    sharp = series("2", slices=120, spacing_mm=1.0, ConvolutionKernel="BONE")
-    soft = series("3", slices=60, spacing_mm=2.0, ConvolutionKernel="SOFT")
-    softer = series("4", slices=90, spacing_mm=1.5, ConvolutionKernel="SOFT")
-    assert ranked(soft, sharp, softer) == [ROOT + "4", ROOT + "2", ROOT + "3"]
+    sharp = series("2", slices=35, spacing_mm=2.9, ConvolutionKernel="BONE")
+    thick = series("3", slices=33, spacing_mm=3.1, ConvolutionKernel="SOFT")
+    soft = series("4", slices=34, spacing_mm=3.0, ConvolutionKernel="SOFT")
+    assert ranked(thick, sharp, soft) == [ROOT + "4", ROOT + "2", ROOT + "3"]
 
 
 def test_what_nothing_tells_apart_is_ordered_by_uid() -> None:

@@ -25,6 +25,7 @@ from tests.builders.ct_series import (
     ramp,
     to_members,
 )
+from tests.builders.enhanced_ct import enhanced_ct
 from tests.builders.refusals import refusal
 
 
@@ -142,6 +143,27 @@ def test_a_padding_range_becomes_air() -> None:
     assert hu[0, 0].tolist() == [0, AIR_HU, AIR_HU, AIR_HU, 4, 5]
 
 
+def test_gaps_are_filled_by_linear_interpolation() -> None:
+    slices = build_slices(CtSeriesSpec(stored=ramp((7, 5, 6))))
+    del slices[4]
+    volume = read_volume(read_series(to_members(slices), resample_gaps=True))
+    assert np.array_equal(volume.hu, ramp((7, 5, 6)))
+
+
+def test_frames_of_an_enhanced_file_are_decoded_each_for_itself() -> None:
+    stored = ramp((5, 32, 32))
+    for syntax in (ExplicitVRLittleEndian, RLELossless):
+        members = to_members([enhanced_ct(build_slices(CtSeriesSpec(stored=stored)))], syntax)
+        assert np.array_equal(_read(members).hu, stored)
+
+
+def test_an_intercept_beyond_int16_gives_int16_where_the_sum_fits() -> None:
+    stored = (ramp().astype(int) + 40000).astype(np.uint16)
+    hu = _volume(CtSeriesSpec(stored=stored, intercept=-40000)).hu
+    assert hu.dtype == np.int16
+    assert np.array_equal(hu, ramp())
+
+
 def test_monochrome1_is_not_inverted() -> None:
     def change(slices: list[Dataset]) -> None:
         for ds in slices:
@@ -197,10 +219,10 @@ def test_a_panic_of_a_decoder_is_a_refusal_like_any_other(monkeypatch: pytest.Mo
     class PanicException(BaseException):
         """As pylibjpeg-rle's Rust code raises it."""
 
-    def panic(_: Dataset) -> None:
+    def panic(*_: object, **__: object) -> None:
         raise PanicException
 
-    monkeypatch.setattr(Dataset, "pixel_array", property(panic))
+    monkeypatch.setattr("service.pipeline.volume.pixel_array", panic)
     assert refusal(ct_members()).code == "undecodable_pixel_data"
 
 
