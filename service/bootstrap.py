@@ -194,6 +194,8 @@ def analyse_archive(
         input_sha256=input_sha256,
         stride_z=options.stride_z or settings.stride_z,
         series_instance_uid=options.series_instance_uid,
+        expected_instances=options.expected_instances,
+        resample_gaps=options.resample_gaps,
     )
     analysis = analyse(request, networks, listener)
     write_results(analysis, out_dir)

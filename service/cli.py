@@ -20,6 +20,15 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from service.cli_options import (
+    ExpectedInstances,
+    OutFolder,
+    ResampleGaps,
+    SeriesUid,
+    SeriesZip,
+    Stride,
+    job_options,
+)
 from service.errors import FemurctError, InputError, ModelError, ServiceError
 
 if TYPE_CHECKING:
@@ -47,23 +56,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-SeriesZip = Annotated[
-    Path,
-    typer.Argument(
-        exists=True, dir_okay=False, readable=True, metavar="SERIES.zip", help="Zip of a CT series."
-    ),
-]
-OutFolder = Annotated[
-    Path,
-    typer.Option("--out", help="Folder for the results; must be empty or not exist yet."),
-]
-Stride = Annotated[
-    int | None, typer.Option(min=1, help="Slices between windows; 1 is the paper's.")
-]
-SeriesUid = Annotated[
-    str | None, typer.Option("--series", help="Series Instance UID, where the zip has several.")
-]
 
 
 @app.command()
@@ -105,11 +97,12 @@ def run(
     out: OutFolder,
     stride: Stride = None,
     series_uid: SeriesUid = None,
+    expected_instances: ExpectedInstances = None,
+    resample_gaps: ResampleGaps = False,
 ) -> None:
     """Analyse a series in this process, without a service."""
     from service import bootstrap
     from service.console import stage_progress
-    from service.domain.jobs import JobOptions
     from service.output_folder import filled_or_absent
 
     _check_unused(out)
@@ -120,7 +113,7 @@ def run(
             folder,
             settings=settings,
             networks=lambda: bootstrap.load_networks(settings),
-            options=JobOptions(stride_z=stride, series_instance_uid=series_uid),
+            options=job_options(stride, series_uid, expected_instances, resample_gaps),
             listener=show,
         )
     _show(report, out)
@@ -136,14 +129,15 @@ def submit(
     ] = None,
     stride: Stride = None,
     series_uid: SeriesUid = None,
+    expected_instances: ExpectedInstances = None,
+    resample_gaps: ResampleGaps = False,
 ) -> None:
     """Analyse a series through a service, and fetch the same files as 'run' leaves."""
     from service.client import ServiceClient
-    from service.domain.jobs import JobOptions
     from service.submission import submit_and_fetch
 
     _check_unused(out)
-    options = JobOptions(stride_z=stride, series_instance_uid=series_uid)
+    options = job_options(stride, series_uid, expected_instances, resample_gaps)
     with ServiceClient(url, api_key) as client:
         report = submit_and_fetch(client, series, options, out, _console())
     _show(report, out)

@@ -151,7 +151,12 @@ class ServiceClient:
             InputError: the service says that the upload cannot be used.
             ServiceError: the service cannot be reached, or refuses.
         """
-        chosen = {"stride": options.stride_z, "series_instance_uid": options.series_instance_uid}
+        chosen = {
+            "stride": options.stride_z,
+            "series_instance_uid": options.series_instance_uid,
+            "expected_instances": options.expected_instances,
+            "resample_gaps": options.resample_gaps or None,
+        }
         try:
             answer = self._http.post(
                 "/v1/jobs",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,6 +32,9 @@ ENTRY_MAGIC = b"PK\x03\x04"
 
 IGNORED_FOLDER = "__MACOSX/"
 """Resource forks that macOS adds."""
+
+DIRECTORY_NAME = "DICOMDIR"
+"""A medium's table of contents (PS3.10 8.6): it may name files that are not there, or not all."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,9 @@ class _BoundedFile(io.FileIO):
 
 
 def read_members(path: Path, limits: ArchiveLimits) -> tuple[Member, ...]:
-    """The files of a zip archive; folders and ``__MACOSX`` are left out.
+    """The files of a zip archive; folders, ``__MACOSX`` and DICOMDIR are left out.
+
+    Several are unpacked at a time: inflating and checksums leave Python's lock.
 
     Args:
         path: the stored upload.
@@ -118,16 +124,23 @@ def _unpack(archive: zipfile.ZipFile, limits: ArchiveLimits, size: int) -> tuple
     for position, entry in enumerate(entries, start=1):
         _check_entry(entry, position, limits)
     _check_total(sum(entry.file_size for entry in entries), limits, size)
-    members = []
-    for position, entry in enumerate(entries, start=1):
-        if entry.filename.startswith(IGNORED_FOLDER):
-            continue
+    wanted = [(n, entry) for n, entry in enumerate(entries, start=1) if not _is_ignored(entry)]
+
+    def unpack(numbered: tuple[int, zipfile.ZipInfo]) -> Member:
+        position, entry = numbered
         with archive.open(entry) as stream:
             content = b"".join(iter(partial(stream.read, CHUNK_BYTES), b""))
         if len(content) != entry.file_size:
             raise zipfile.BadZipFile("shorter than claimed")
-        members.append(Member(position, content))
-    return tuple(members)
+        return Member(position, content)
+
+    with ThreadPoolExecutor() as pool:
+        return tuple(pool.map(unpack, wanted))
+
+
+def _is_ignored(entry: zipfile.ZipInfo) -> bool:
+    name = entry.filename.rsplit("/", 1)[-1].upper()
+    return entry.filename.startswith(IGNORED_FOLDER) or name == DIRECTORY_NAME
 
 
 def _check_entry(entry: zipfile.ZipInfo, position: int, limits: ArchiveLimits) -> None:

@@ -7,8 +7,39 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.domain.jobs import Job, JobFailure, JobState, Progress, Stage
+from service.domain.jobs import Job, JobFailure, JobOptions, JobState, Progress, Stage
 from service.domain.model_contract import ModelFile
+
+
+class JobQuery(BaseModel):
+    """What a sender may choose in the query of a new job."""
+
+    model_config = ConfigDict(frozen=True)
+
+    stride: int | None = Field(default=None, ge=1, le=64, description="slices between windows")
+    series_instance_uid: str | None = Field(
+        default=None,
+        max_length=64,
+        pattern=r"^[0-9.]+$",
+        description="which series to measure; by default the first of the ranking (docs/dicom.md)",
+    )
+    expected_instances: int | None = Field(
+        default=None,
+        ge=1,
+        description="SOP instances of the series, as (0020,1209); refused if the upload differs",
+    )
+    resample_gaps: bool = Field(
+        default=False, description="fill gaps between slices, up to 6 mm, by interpolation"
+    )
+
+    def options(self) -> JobOptions:
+        """As a job carries them."""
+        return JobOptions(
+            stride_z=self.stride,
+            series_instance_uid=self.series_instance_uid,
+            expected_instances=self.expected_instances,
+            resample_gaps=self.resample_gaps,
+        )
 
 
 class JobLinks(BaseModel):

@@ -77,13 +77,18 @@ class JobOptions(BaseModel):
 
     Attributes:
         stride_z: slices between two windows; none is the service's default.
-        series_instance_uid: which series of the upload to measure; none is the only one.
+        series_instance_uid: which series of the upload to measure; none leaves it to the ranking.
+        expected_instances: SOP instances of the series, as the sender counts them; none is not
+            checked.
+        resample_gaps: fill gaps between slices by interpolation instead of refusing them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     stride_z: int | None = Field(default=None, ge=1)
     series_instance_uid: str | None = None
+    expected_instances: int | None = Field(default=None, ge=1)
+    resample_gaps: bool = False
 
 
 class Job(BaseModel):

@@ -64,11 +64,11 @@ def test_upload_sends_the_whole_file_with_its_length_and_the_key(archive: Path) 
 
 def test_options_that_were_chosen_are_sent(archive: Path) -> None:
     def accept(request: httpx.Request) -> httpx.Response:
-        assert dict(request.url.params) == {"stride": "1"}
+        assert dict(request.url.params) == {"stride": "1", "resample_gaps": "true"}
         return httpx.Response(202, json=job("accepted"))
 
     with connected(accept) as service:
-        service.submit(archive, JobOptions(stride_z=1), lambda _: None)
+        service.submit(archive, JobOptions(stride_z=1, resample_gaps=True), lambda _: None)
 
 
 def test_wait_polls_until_the_job_has_ended() -> None:

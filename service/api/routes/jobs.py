@@ -15,11 +15,11 @@ from starlette.concurrency import run_in_threadpool
 from service.api.auth import authenticate
 from service.api.dependencies import ApiServices, Services, Stopping
 from service.api.problems import Problem
-from service.api.schemas import JobList, JobView, job_view
+from service.api.schemas import JobList, JobQuery, JobView, job_view
 from service.api.submission import cancel_or_delete, check_capacity, submit
 from service.api.uploads import check_headers, receive_body
 from service.domain.job_recovery import find_job
-from service.domain.jobs import JobOptions, JobState
+from service.domain.jobs import JobState
 from service.errors import FemurctError
 
 POLL_INTERVAL_S = 0.25
@@ -72,18 +72,14 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 async def create_job(
     request: Request,
     services: Services,
-    stride: Annotated[int | None, Query(ge=1, le=64, description="slices between windows")] = None,
-    series_instance_uid: Annotated[
-        str | None,
-        Query(max_length=64, pattern=r"^[0-9.]+$", description="which series to measure"),
-    ] = None,
+    query: Annotated[JobQuery, Query()],
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
 ) -> JSONResponse:
     """Send a zip of a hip CT series."""
     max_bytes = services.limits.max_upload_bytes
     check_headers(request, max_bytes)
     await run_in_threadpool(check_capacity, services)
-    options = JobOptions(stride_z=stride, series_instance_uid=series_instance_uid)
+    options = query.options()
     receiving = services.objects.receive()
     upload = await run_in_threadpool(receiving.__enter__)
     try:

@@ -40,6 +40,11 @@ def test_folders_are_not_counted_and_mac_forks_not_read(tmp_path: Path) -> None:
     assert _read(tmp_path, upload) == [(1, b"1"), (3, b"2")]
 
 
+def test_a_dicomdir_is_never_opened(tmp_path: Path) -> None:
+    upload = zip_bytes({"DICOMDIR": b"1", "disc/DICOMDIR": b"2", "disc/a": b"3"})
+    assert _read(tmp_path, upload) == [(3, b"3")]
+
+
 def test_names_that_climb_out_are_only_names(tmp_path: Path) -> None:
     upload = zip_bytes({"../../etc/passwd": b"1", "/abs": b"2"})
     assert _read(tmp_path, upload) == [(1, b"1"), (2, b"2")]

@@ -23,6 +23,7 @@ DOCS = Path(__file__).parents[3] / "docs" / "api.md"
         ("GET", "/v1/jobs?limit=x", 422, "invalid_request"),
         ("GET", "/v1/jobs?limit=0", 422, "invalid_request"),
         ("POST", "/v1/jobs?stride=0", 422, "invalid_request"),
+        ("POST", "/v1/jobs?expected_instances=0", 422, "invalid_request"),
         ("POST", "/v1/jobs?series_instance_uid=Doe", 422, "invalid_request"),
         ("POST", "/v1/jobs", 415, "unsupported_media_type"),
         ("GET", "/v1/jobs/x/result?masks=png", 422, "invalid_request"),

@@ -49,10 +49,16 @@ def test_a_multipart_file_is_the_same_upload(client: TestClient, service: Servic
 
 
 def test_options_reach_the_job(client: TestClient, service: Service) -> None:
-    query = {"stride": 4, "series_instance_uid": "1.2.3"}
+    query = {
+        "stride": 4,
+        "series_instance_uid": "1.2.3",
+        "expected_instances": 250,
+        "resample_gaps": "true",
+    }
     response = client.post("/v1/jobs", content=b"PK", headers=ZIP, params=query)
     options = service.objects.job(response.json()["id"]).options
     assert (options.stride_z, options.series_instance_uid) == (4, "1.2.3")
+    assert (options.expected_instances, options.resample_gaps) == (250, True)
 
 
 @pytest.mark.parametrize("size", [LIMIT, LIMIT + 100])

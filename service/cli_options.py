@@ -1,0 +1,51 @@
+"""Arguments and options that ``femurct run`` and ``femurct submit`` share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from service.domain.jobs import JobOptions
+
+SeriesZip = Annotated[
+    Path,
+    typer.Argument(
+        exists=True, dir_okay=False, readable=True, metavar="SERIES.zip", help="Zip of a CT series."
+    ),
+]
+OutFolder = Annotated[
+    Path,
+    typer.Option("--out", help="Folder for the results; must be empty or not exist yet."),
+]
+Stride = Annotated[
+    int | None, typer.Option(min=1, help="Slices between windows; 1 is the paper's.")
+]
+SeriesUid = Annotated[
+    str | None, typer.Option("--series", help="Series Instance UID, where the zip has several.")
+]
+ExpectedInstances = Annotated[
+    int | None, typer.Option(min=1, help="Instances of the series; any other number is refused.")
+]
+ResampleGaps = Annotated[
+    bool, typer.Option("--resample-gaps", help="Fill gaps between slices by interpolation.")
+]
+
+
+def job_options(
+    stride: int | None,
+    series_uid: str | None,
+    expected_instances: int | None,
+    resample_gaps: bool,
+) -> JobOptions:
+    """What was given on the command line, as a job carries it."""
+    from service.domain.jobs import JobOptions
+
+    return JobOptions(
+        stride_z=stride,
+        series_instance_uid=series_uid,
+        expected_instances=expected_instances,
+        resample_gaps=resample_gaps,
+    )
