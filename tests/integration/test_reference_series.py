@@ -22,28 +22,29 @@ ANNOTATED = sorted(DATA.glob("annotations/STS_*"))
 REFUSALS = {
     # 40 of the 133 slices of a chest at 1 to 22 mm; each file has its own frame of reference
     "chest_no_femur": "uneven_spacing",
-    # rows tilted by 14 degrees, stacked along the table
-    "dicom2nifti_gantrytilting_001": "gantry_tilt",
     # four measurements of one slice (bolus tracking)
     "dicom2nifti_notavolume_001": "duplicate_position",
     # two MR slices, beside two NIfTI files
     "dicom2nifti_slicecount": "no_ct_series",
     "dicom2nifti_slicecount_001": "no_ct_series",
     # the two series of the next two files together
-    "dicom2nifti_sliceincrement": "several_series",
+    "dicom2nifti_sliceincrement": "uneven_spacing",
     # gaps 5, 5, 10 mm
     "dicom2nifti_sliceincrement_001": "uneven_spacing",
     # gaps 0.75, 0.75, 1.5 mm, tilted besides
     "dicom2nifti_sliceincrement_002": "uneven_spacing",
     # four MR slices in two orientations
     "dicom2nifti_sliceorientation_001": "no_ct_series",
-    # one or two slices each of three CT series, and a perfusion map as enhanced CT
-    "enhanced_ct_malformed": "too_few_slices",
+    # one or two slices each of three patients' CT series, and a perfusion map as enhanced CT
+    "enhanced_ct_malformed": "several_patients",
     # 14 slices 4 mm apart, then 14 slices 7 mm apart, tilted besides
     "ge_gantry_tilt_variable_spacing": "uneven_spacing",
-    # one slice in nine lossless transfer syntaxes, and derived lossy copies
-    "transfer_syntaxes": "too_few_slices",
+    # one slice in nine lossless transfer syntaxes under one UID, and derived lossy copies
+    "transfer_syntaxes": "duplicate_instance",
 }
+
+TILTED = "dicom2nifti_gantrytilting_001"
+"""Rows tilted by 14 degrees, four slices stacked along the table: the only volume among them."""
 
 pytestmark = needs_reference_data
 
@@ -68,7 +69,22 @@ def test_a_real_series_reads_to_a_volume_in_hu(archive: Path) -> None:
     assert ((volume.hu > 0) & (volume.hu < 100)).mean() > 0.1
 
 
-@pytest.mark.parametrize("archive", sorted(DATA.glob("odd_series/*.zip")), ids=lambda p: p.stem)
+def test_a_real_gantry_tilt_is_carried_as_a_shear() -> None:
+    series = _series(DATA / f"odd_series/{TILTED}.zip")
+    assert series.verdict is not None
+    assert series.verdict.gantry_tilt_deg == pytest.approx(14.0, abs=0.01)
+    slices, rows = series.geometry.affine_lps[:3, 2], series.geometry.affine_lps[:3, 1]
+    # stacked along the table by 5 mm; rows lean by 14 degrees
+    assert np.abs(slices) == pytest.approx((0.0, 0.0, 5.0), abs=1e-6)
+    cosine = abs(slices @ rows) / np.linalg.norm(slices) / np.linalg.norm(rows)
+    assert np.degrees(np.arcsin(cosine)) == pytest.approx(14.0, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    "archive",
+    [path for path in sorted(DATA.glob("odd_series/*.zip")) if path.stem != TILTED],
+    ids=lambda path: path.stem,
+)
 def test_an_odd_series_is_refused_for_the_right_reason(archive: Path) -> None:
     with pytest.raises(InputError) as caught:
         _volume(archive)
