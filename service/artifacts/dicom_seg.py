@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pydicom
 from highdicom import UID, AlgorithmIdentificationSequence
 from highdicom.color import CIELabColor
 from highdicom.seg import SegmentAlgorithmTypeValues, Segmentation, SegmentDescription
 from highdicom.seg import SegmentationTypeValues as SegmentationType
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
+from pydicom.uid import CTImageStorage
 
 from service.artifacts.dicom_codes import (
     ARTIFICIAL_INTELLIGENCE,
@@ -142,7 +142,7 @@ def _plane_image(source: DicomSource, analysis: Analysis, k: int) -> Dataset:
     spacing = geometry.spacing_mm
     row, column = geometry.affine_lps[:3, 0] / spacing.x, geometry.affine_lps[:3, 1] / spacing.y
     ds = source.reference(_stand_in(k))
-    ds.SOPClassUID = pydicom.uid.CTImageStorage
+    ds.SOPClassUID = CTImageStorage
     ds.Rows, ds.Columns = 1, 1
     ds.ImagePositionPatient = [round(v, 6) for v in source.planes[k].position_lps_mm]
     ds.ImageOrientationPatient = [round(float(v), 9) for v in (*row, *column)]

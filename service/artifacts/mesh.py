@@ -110,9 +110,9 @@ def write_stl(mesh: Mesh, path: Path) -> None:
     corners = mesh.points_lps_mm[mesh.triangles]
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
-    layout = [("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")]
-    triangles = np.zeros(len(corners), layout)
-    triangles["normal"], triangles["corners"] = normals, corners
+    # normal, three corners, attribute byte count
+    triangles = np.zeros(len(corners), np.dtype("(3,)<f4, (3,3)<f4, <u2"))
+    triangles["f0"], triangles["f1"] = normals, corners
     header = b"femurct; SPACE=LPS; UNIT=mm".ljust(80, b" ")
     path.write_bytes(header + np.uint32(len(corners)).tobytes() + triangles.tobytes())
 
