@@ -1,4 +1,7 @@
-"""All files of one result: report, masks on the CT's grid, previews. None names a patient."""
+"""All files of one result: report, masks on the CT's grid, meshes, previews, DICOM objects.
+
+The two DICOM files keep the CT's patient and study; no other file names a patient.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,24 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import RootModel
 
+from service.artifacts.dicom_seg import write_segmentation
+from service.artifacts.dicom_source import DicomSource
+from service.artifacts.dicom_sr import write_measurements
+from service.artifacts.mesh import Surface, surface_of, write_glb, write_stl
 from service.artifacts.nifti import write_nifti
-from service.artifacts.preview import preview
+from service.artifacts.preview import ENDOSTEAL, PERIOSTEAL, preview
 from service.artifacts.rle import RunLengths, encode
+from service.artifacts.segments import segments_of
 from service.artifacts.source_grid import ByteArray, on_source_grid
 from service.domain.imaging import Analysis, FemurRegion, FemurResult
 
 REPORT_NAME = "report.json"
 RUN_LENGTHS_NAME = "masks_rle.json"
+SEGMENTATION_NAME = "segmentation.dcm"
+MEASUREMENTS_NAME = "measurements.dcm"
+
+OUTER_OPACITY = 0.4
+"""The outer surface lets the inner one through."""
 
 
 class MaskRuns(RootModel[dict[str, RunLengths]]):
@@ -29,8 +42,10 @@ def write_results(analysis: Analysis, directory: Path) -> tuple[str, ...]:
     """Write every artifact of an analysis into an existing directory.
 
     ``report.json``, ``masks_rle.json`` and, per side, ``{side}_periosteal.nii.gz``,
-    ``{side}_endosteal.nii.gz``, ``{side}_regions.nii.gz`` and ``{side}_preview.png``. One
-    full-size volume is held at a time.
+    ``{side}_endosteal.nii.gz``, ``{side}_regions.nii.gz``, ``{side}_periosteal.stl``,
+    ``{side}_endosteal.stl``, ``{side}.glb`` and ``{side}_preview.png``; ``segmentation.dcm`` and
+    ``measurements.dcm`` for both sides. One full-size volume is held at a time. No mesh of an
+    endosteal surface that was not found.
 
     Args:
         analysis: may hold no femur; then only the two JSON files are written.
@@ -41,6 +56,7 @@ def write_results(analysis: Analysis, directory: Path) -> tuple[str, ...]:
 
     Raises:
         GeometryError: if a femur's masks do not fit the source grid.
+        ArtifactError: ``segmentation_mismatch``, if the DICOM segmentation is not the masks.
         OSError: if the directory cannot be written.
     """
     names = [REPORT_NAME, RUN_LENGTHS_NAME]
@@ -48,8 +64,10 @@ def write_results(analysis: Analysis, directory: Path) -> tuple[str, ...]:
     for femur in analysis.femurs:
         side = femur.crop.side.value
         names += _write_masks(analysis, femur, directory, runs)
+        names += _write_meshes(femur, directory)
         preview(femur).save(directory / f"{side}_preview.png")
         names.append(f"{side}_preview.png")
+    names += _write_dicom(analysis, directory)
     report = analysis.report.model_dump_json(by_alias=True, indent=2)
     (directory / REPORT_NAME).write_text(report + "\n", encoding="utf-8")
     (directory / RUN_LENGTHS_NAME).write_text(MaskRuns(runs).model_dump_json(), encoding="utf-8")
@@ -73,3 +91,32 @@ def _write_masks(
     for region in FemurRegion:
         runs[f"{side}_{region.name.lower()}"] = encode(regions == region)
     return [f"{side}_{name}.nii.gz" for name in ("periosteal", "endosteal", "regions")]
+
+
+def _write_meshes(femur: FemurResult, directory: Path) -> list[str]:
+    """Write one femur's surfaces, each as STL and all in one glTF."""
+    side = femur.crop.side.value
+    masks = (
+        ("periosteal", femur.masks.periosteal, PERIOSTEAL, OUTER_OPACITY),
+        ("endosteal", femur.masks.endosteal, ENDOSTEAL, 1.0),
+    )
+    surfaces = tuple(
+        Surface(name, colour, opacity, surface_of(mask, femur.masks.geometry))
+        for name, mask, colour, opacity in masks
+        if mask.any()
+    )
+    for surface in surfaces:
+        write_stl(surface.mesh, directory / f"{side}_{surface.name}.stl")
+    write_glb(surfaces, directory / f"{side}.glb")
+    return [*(f"{side}_{surface.name}.stl" for surface in surfaces), f"{side}.glb"]
+
+
+def _write_dicom(analysis: Analysis, directory: Path) -> list[str]:
+    """Write segmentation and measurements; neither where no mask has a voxel."""
+    segments = segments_of(analysis)
+    if not segments:
+        return []
+    source = DicomSource(analysis.series)
+    seg = write_segmentation(analysis, segments, source, directory / SEGMENTATION_NAME)
+    write_measurements(analysis, segments, seg, source, directory / MEASUREMENTS_NAME)
+    return [SEGMENTATION_NAME, MEASUREMENTS_NAME]

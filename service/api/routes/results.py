@@ -24,6 +24,7 @@ _MEDIA_TYPES = {
     ".gz": "application/gzip",
     ".png": "image/png",
     ".stl": "model/stl",
+    ".glb": "model/gltf-binary",
     ".dcm": "application/dicom",
 }
 

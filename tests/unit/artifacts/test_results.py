@@ -1,4 +1,4 @@
-"""One analysis becomes one folder of files, all on the CT's grid, none naming a patient."""
+"""One analysis becomes one folder of files on the CT's grid; only DICOM ones name a patient."""
 
 from __future__ import annotations
 
@@ -14,24 +14,32 @@ from service.artifacts.rle import decode
 from service.domain.findings import AnalysisReport, FemurSide
 from service.domain.geometry import VolumeGeometry
 from tests.builders.analyses import analysis, axial_geometry
-
-
-def feet_first_coronal() -> VolumeGeometry:
-    """Columns to the right, rows to superior, slices to anterior."""
-    affine = np.diag([0.0, 0.0, 0.0, 1.0])
-    affine[:3, 0], affine[:3, 1], affine[:3, 2] = (-1, 0, 0), (0, 0, 1), (0, -2, 0)
-    affine[:3, 3] = (40.0, 60.0, -500.0)
-    return VolumeGeometry((22, 26, 30), affine)
+from tests.builders.ct_series import PATIENT
+from tests.builders.source_grids import feet_first_coronal
 
 
 def test_the_names_returned_are_the_files_written(tmp_path: Path) -> None:
     names = write_results(analysis(axial_geometry(), *FemurSide), tmp_path)
 
     assert sorted(names) == sorted(path.name for path in tmp_path.iterdir())
-    assert set(names) == {"report.json", "masks_rle.json"} | {
+    assert set(names) == {
+        "report.json",
+        "masks_rle.json",
+        "segmentation.dcm",
+        "measurements.dcm",
+        "left.glb",
+        "right.glb",
+    } | {
         f"{side}_{name}"
         for side in ("left", "right")
-        for name in ("periosteal.nii.gz", "endosteal.nii.gz", "regions.nii.gz", "preview.png")
+        for name in (
+            "periosteal.nii.gz",
+            "endosteal.nii.gz",
+            "regions.nii.gz",
+            "preview.png",
+            "periosteal.stl",
+            "endosteal.stl",
+        )
     }
 
 
@@ -86,3 +94,10 @@ def test_no_file_carries_text_beyond_the_published(tmp_path: Path) -> None:
     assert header["aux_file"].item() == b""
     png = (tmp_path / "left_preview.png").read_bytes()
     assert not any(chunk in png for chunk in (b"tEXt", b"iTXt", b"zTXt", b"eXIf"))
+
+
+def test_only_the_dicom_files_name_the_patient(tmp_path: Path) -> None:
+    names = write_results(analysis(axial_geometry()), tmp_path)
+
+    naming = {name for name in names if PATIENT.encode() in (tmp_path / name).read_bytes()}
+    assert naming == {"segmentation.dcm", "measurements.dcm"}
