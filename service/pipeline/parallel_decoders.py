@@ -8,8 +8,7 @@ the array of either's bytes.
 from __future__ import annotations
 
 import imagecodecs
-from pydicom.pixels import get_decoder
-from pydicom.pixels.decoders.base import DecodeRunner
+from pydicom.pixels.decoders.base import DecodeRunner, get_decoder
 from pydicom.uid import (
     JPEG2000,
     UID,

@@ -119,12 +119,12 @@ def length_mm(stack: Stack) -> float:
     return float(step @ stack.ordered[0].normal) * stack.grid.geometry.shape_zyx[0]
 
 
-def rank(stack: Stack) -> tuple[float | str, ...]:
-    """Sorts the best stack first; one number for each of ``RULES``."""
+def rank(stack: Stack) -> tuple[tuple[float, str], ...]:
+    """Sorts the best stack first; one number, or for the last a text, for each of ``RULES``."""
     grid = stack.grid
     spacing_mm = grid.geometry.spacing_mm.z if grid else 0.0
     axial = bool(stack.ordered) and orientation_name(stack.ordered[0].normal).endswith(PLANES[2])
-    return (
+    numbers = (
         float(grid is None),
         _body_part_rank(stack.text),
         float(not axial),
@@ -133,8 +133,8 @@ def rank(stack: Stack) -> tuple[float | str, ...]:
         _kernel_rank(stack.kernel),
         round(spacing_mm, 2),
         float(-stack.slices),
-        stack.series_instance_uid,
     )
+    return (*((number, "") for number in numbers), (0.0, stack.series_instance_uid))
 
 
 def describe(stack: Stack, chosen: Stack, shown_uid: str) -> SeriesCandidate:

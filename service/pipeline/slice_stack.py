@@ -107,7 +107,9 @@ def grid_of(ordered: list[SliceHeader], *, resample_gaps: bool = False) -> Stack
     tilt_deg = _tilt_degrees(positions[-1] - positions[0], first.normal)
     even = np.linspace(depths_mm[0], depths_mm[-1], len(depths_mm))
     evenness_mm = float(np.abs(depths_mm - even).max())
-    intervals, places, gaps = len(ordered) - 1, None, ()
+    intervals = len(ordered) - 1
+    places: tuple[float, ...] | None = None
+    gaps: tuple[SliceGap, ...] = ()
     if evenness_mm > EVENNESS_MM:
         if not resample_gaps:
             raise _uneven(depths_mm)

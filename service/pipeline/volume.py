@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydicom.pixels import pixel_array
+from pydicom.pixels.utils import pixel_array
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -58,8 +58,8 @@ def read_volume(series: CtSeries) -> CtVolume:
     )
     shape = (len(series.slices), *series.geometry.shape_zyx[1:])
     files = _PixelFiles(series)
-    hu: HuArray = np.empty(shape, np.int16 if whole else np.float32)
-    if not _fill(hu, series, files):
+    hu: HuArray = np.empty(shape, np.int16)
+    if not (whole and _fill(hu, series, files)):
         hu = np.empty(shape, np.float32)
         _fill(hu, series, files)
     if series.slice_places is not None:

@@ -76,6 +76,7 @@ def _build_slice(spec: CtSeriesSpec, number: int, position: tuple[float, ...]) -
     ds.PatientName, ds.PatientID = PATIENT, PATIENT_ID
     ds.Modality = "CT"
     ds.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
+    ds.InstanceNumber = number + 1
     ds.PatientPosition = spec.patient_position
     ds.ImagePositionPatient = [round(float(v), 6) for v in position]
     ds.ImageOrientationPatient = [round(float(v), 9) for v in spec.orientation]

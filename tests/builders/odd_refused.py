@@ -111,6 +111,14 @@ def _raw(keyword: str, text: str | None) -> Build:
     return changed(change, truth=False)
 
 
+def _negative_slope(spec: CtSeriesSpec) -> Built:
+    slices = build_slices(spec)
+    slices[1].RescaleSlope = "-1"
+    hu = spec.stored.astype(np.float64)
+    hu[1] *= -1
+    return Built(to_members(slices), (truth_of(spec, hu=hu),))
+
+
 def _enhanced(change: Callable[[Dataset], object], *, drop: int | None = None) -> Build:
     def build(spec: CtSeriesSpec) -> Built:
         slices = build_slices(spec)
@@ -162,7 +170,8 @@ REFUSED = (
         expected_instances=6,
     ),
     *_values("RescaleSlope", "missing_tag", None),
-    *_values("RescaleSlope", "invalid_tag", "nan", "0", "-1", "1\\2"),
+    *_values("RescaleSlope", "invalid_tag", "nan", "0", "1\\2"),
+    Rule("RescaleSlope -1", _negative_slope, "invalid_tag"),
     *_values("RescaleIntercept", "missing_tag", None),
     *_values("RescaleIntercept", "invalid_tag", "inf"),
     *_values("PixelSpacing", "missing_tag", None),
