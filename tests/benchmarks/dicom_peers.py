@@ -86,12 +86,17 @@ def read_highdicom(folder: Path, scratch: Path) -> list[PeerVolume]:
     return [PeerVolume(volume.array, affine)]
 
 
-def read_dcm2niix(folder: Path, scratch: Path) -> list[PeerVolume]:
+def convert_with_dcm2niix(folder: Path, out: Path) -> None:
     """The command line tool, uncompressed, without sidecar."""
     import dcm2niix
 
-    command = [dcm2niix.bin, "-z", "n", "-b", "n", "-o", str(scratch), str(folder)]
+    command = [dcm2niix.bin, "-z", "n", "-b", "n", "-o", str(out), str(folder)]
     subprocess.run(command, check=False, capture_output=True, timeout=300)
+
+
+def read_dcm2niix(folder: Path, scratch: Path) -> list[PeerVolume]:
+    """What dcm2niix wrote."""
+    convert_with_dcm2niix(folder, scratch)
     return _niftis(scratch)
 
 
