@@ -17,7 +17,7 @@ from service.domain.imaging import BoolArray
 MAX_SHIFT_MM = 0.3
 """How far smoothing may move a point from where it lay on the mask's surface."""
 
-ROUNDS = 20
+ROUNDS = 40
 """Smoothing steps, each one inwards and one outwards."""
 
 INWARDS, OUTWARDS = 0.5, -0.53
