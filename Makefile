@@ -14,6 +14,8 @@ TORCH_INSTALLED := $(VENV)/.torch-installed
 
 # PyTorch is for training and its tests only. The CPU build is a tenth of the default one in size.
 TORCH_VERSION := 2.13.0
+# needs PyTorch, so it is not in the lock; the metrics are compared with its
+MONAI_VERSION := 1.6.1
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 .PHONY: help
@@ -93,6 +95,6 @@ $(INSTALLED): requirements.lock pyproject.toml | $(BIN)/python
 $(TORCH_INSTALLED): | $(INSTALLED)
 	@echo "installing PyTorch $(TORCH_VERSION) for the tests of model_export (once)"
 	@$(PIP) install --quiet --retries 1 -c requirements.lock \
-	  $(addprefix --extra-index-url ,$(TORCH_INDEX)) torch==$(TORCH_VERSION) \
+	  $(addprefix --extra-index-url ,$(TORCH_INDEX)) torch==$(TORCH_VERSION) monai==$(MONAI_VERSION) \
 	  || { test -z "$${CI:-}" || exit 1; echo "no PyTorch: the tests of model_export will be skipped"; }
 	@touch $@

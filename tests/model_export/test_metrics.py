@@ -131,7 +131,7 @@ def random_masks(seed: int) -> tuple[BoolArray, BoolArray]:
 @OTHER_LIBRARIES
 @pytest.mark.parametrize("seed", range(6))
 def test_surface_distances_are_those_of_monai(seed: int) -> None:
-    monai = pytest.importorskip("monai.metrics", reason="MONAI is a dev dependency")
+    monai = pytest.importorskip("monai.metrics", reason="`pip install monai` beside PyTorch")
     torch = pytest.importorskip("torch")
     found, reference = random_masks(seed)
     pair = [torch.from_numpy(mask)[None, None] for mask in (found, reference)]
@@ -148,7 +148,7 @@ def test_surface_distances_are_those_of_monai(seed: int) -> None:
 @OTHER_LIBRARIES
 @pytest.mark.parametrize("seed", range(6))
 def test_masks_that_meet_the_border_have_a_surface_there_as_in_monai(seed: int) -> None:
-    monai = pytest.importorskip("monai.metrics", reason="MONAI is a dev dependency")
+    monai = pytest.importorskip("monai.metrics", reason="`pip install monai` beside PyTorch")
     torch = pytest.importorskip("torch")
     found, reference = (mask[2:-2, 2:-2, 2:-2] for mask in random_masks(seed))
     pair = [torch.from_numpy(mask.copy())[None, None] for mask in (found, reference)]
@@ -162,9 +162,7 @@ def test_masks_that_meet_the_border_have_a_surface_there_as_in_monai(seed: int) 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("tolerance_mm", [0.4, 0.8, 1.3])
 def test_surface_dice_is_deepminds(seed: int, tolerance_mm: float) -> None:
-    deepmind = pytest.importorskip(
-        "surface_distance", reason="surface-distance is a dev dependency"
-    )
+    deepmind = pytest.importorskip("surface_distance", reason="`pip install surface-distance`")
     found, reference = random_masks(seed)
     distances = deepmind.compute_surface_distances(reference, found, SPACING)
     expected = deepmind.compute_surface_dice_at_tolerance(distances, tolerance_mm)
