@@ -19,13 +19,11 @@ from model_export.phantoms.metal import add_streaks
 from model_export.phantoms.protocol import Protocol
 from model_export.phantoms.surroundings import (
     add_lump,
-    blend,
-    coverage,
     draw_surroundings,
     soft_image,
 )
 from service.domain.geometry import SpacingMm, VolumeGeometry
-from service.sample.distance_fields import FloatArray, Points, smooth_step
+from service.sample.distance_fields import FloatArray, Points, blend, coverage, smooth_step
 from service.sample.lattice import Lattice
 
 BoolArray = npt.NDArray[np.bool_]

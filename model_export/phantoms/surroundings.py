@@ -13,7 +13,9 @@ from service.sample.distance_fields import (
     FloatArray,
     Points,
     Vector,
+    blend,
     bump,
+    coverage,
     round_cone,
     smooth_step,
     sphere,
@@ -108,17 +110,6 @@ def _beside_femur(
     off = rng.uniform(*distance_mm)
     z = rng.uniform(-90, 40)
     return side.placed.to_lps(np.array((off * np.cos(angle), off * np.sin(angle), z)))
-
-
-def coverage(distance: FloatArray, width_mm: float) -> FloatArray:
-    """Share of a voxel inside a surface, from its signed distance: a ramp as wide as the voxel."""
-    share: FloatArray = np.clip(np.float32(0.5) - distance / np.float32(width_mm), 0, 1)
-    return share
-
-
-def blend(image: FloatArray, share: FloatArray, hu: FloatArray | float) -> None:
-    """Lays a material over an image in place."""
-    image += share * (np.asarray(hu, dtype=np.float32) - image)
 
 
 def soft_image(

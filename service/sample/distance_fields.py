@@ -136,3 +136,14 @@ def smooth_step(values: FloatArray, low: float, high: float) -> FloatArray:
 def bump(distance: FloatArray, width_mm: float) -> FloatArray:
     """Return a Gaussian of the distance: 1 at 0, standard deviation `width_mm`."""
     return np.asarray(np.exp(-0.5 * (distance / np.float32(width_mm)) ** 2), dtype=np.float32)
+
+
+def coverage(distance: FloatArray, width_mm: float) -> FloatArray:
+    """Share of a voxel inside a surface, from its signed distance in mm: a ramp one voxel wide."""
+    share: FloatArray = np.clip(np.float32(0.5) - distance / np.float32(width_mm), 0, 1)
+    return share
+
+
+def blend(image: FloatArray, share: FloatArray, hu: FloatArray | float) -> None:
+    """Lay a material over an image of HU in place; ``share`` of each voxel becomes ``hu``."""
+    image += share * (np.asarray(hu, dtype=np.float32) - image)

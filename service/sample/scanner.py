@@ -17,7 +17,7 @@ from service.domain.geometry import Box, VolumeGeometry
 from service.errors import GeometryError
 from service.sample.anatomy import HipAnatomy
 from service.sample.body import soft_tissue, table_distance_mm
-from service.sample.distance_fields import FloatArray, sphere
+from service.sample.distance_fields import FloatArray, blend, coverage, sphere
 from service.sample.femur import FemurAnatomy
 from service.sample.lattice import Lattice
 from service.sample.tissue import trabecular_hu
@@ -157,17 +157,6 @@ def render(
     )
 
 
-def _coverage(distance: FloatArray, width_mm: float) -> FloatArray:
-    """Share of a voxel inside a surface, from its signed distance: a ramp one voxel wide."""
-    share: FloatArray = np.clip(np.float32(0.5) - distance / np.float32(width_mm), 0, 1)
-    return share
-
-
-def _blend(image: FloatArray, coverage: FloatArray, hu: FloatArray | float) -> None:
-    """Lay a material over an image in place."""
-    image += coverage * (np.asarray(hu, dtype=np.float32) - image)
-
-
 def _acquire(
     image: FloatArray,
     geometry: VolumeGeometry,
@@ -214,16 +203,16 @@ class Slab:
         image = np.full(self.geometry.shape_zyx, AIR_HU, np.float32)
         table = table_distance_mm(anatomy.body, anatomy.pelvis, lattice.points)
         whole = lattice.whole()
-        _blend(image, _coverage(lattice.at_voxels(table, whole), self.pixel_mm), TABLE_HU)
+        blend(image, coverage(lattice.at_voxels(table, whole), self.pixel_mm), TABLE_HU)
         body = anatomy.body
         tissue = soft_tissue(body, anatomy.pelvis, anatomy.femurs, lattice.points)
         skin = lattice.at_voxels(tissue.body_mm, whole)
-        _blend(image, _coverage(skin, self.pixel_mm), body.skin_hu)
+        blend(image, coverage(skin, self.pixel_mm), body.skin_hu)
         skin += np.float32(SKIN_MM)
-        _blend(image, _coverage(skin, self.pixel_mm), body.fat_hu)
-        muscle = _coverage(lattice.at_voxels(tissue.muscle_mm, whole), self.pixel_mm)
+        blend(image, coverage(skin, self.pixel_mm), body.fat_hu)
+        muscle = coverage(lattice.at_voxels(tissue.muscle_mm, whole), self.pixel_mm)
         grain = anatomy.texture.at(lattice.points, (3.0, 3.0, 6.0))
-        _blend(image, muscle, lattice.at_voxels(tissue.muscle_hu + 4 * grain, whole))
+        blend(image, muscle, lattice.at_voxels(tissue.muscle_hu + 4 * grain, whole))
         self._add_pelvis(image)
         return image
 
@@ -254,12 +243,12 @@ class Slab:
         if box is None:
             return
         layers = [
-            _coverage(lattice.at_voxels(field, box, offset), self.pixel_mm)
+            coverage(lattice.at_voxels(field, box, offset), self.pixel_mm)
             for offset in self.z_offsets
         ]
-        coverage = sum(layers[1:], layers[0]) / np.float32(len(layers))
+        covered = sum(layers[1:], layers[0]) / np.float32(len(layers))
         value = lattice.at_voxels(hu, box) if isinstance(hu, np.ndarray) else hu
-        _blend(image[box.slices], coverage, value)
+        blend(image[box.slices], covered, value)
 
     def add_femur(
         self, image: FloatArray, femur: FemurAnatomy, periosteal: BoolArray, endosteal: BoolArray
@@ -278,8 +267,8 @@ class Slab:
             points = femur.to_femur(self.geometry.index_to_lps(near + np.array((offset, 0, 0))))
             surface = femur.periosteal_field(points)
             within = surface + femur.cortical_thickness_mm(points)
-            outer += _coverage(surface, self.pixel_mm)
-            inner += _coverage(within, self.pixel_mm)
+            outer += coverage(surface, self.pixel_mm)
+            inner += coverage(within, self.pixel_mm)
             if offset == 0.0:
                 periosteal[voxels] = surface <= 0
                 endosteal[voxels] = within <= 0

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-import numpy.typing as npt
 
 from model_export.cases import TrainingCase
 from service.domain.model_contract import ModelContract
 from service.pipeline.cascade import Networks
+from tests.builders.threshold_networks import ThresholdNetwork
 
 SHAPE = (40, 40, 44)
 OUTER = (slice(4, 36), slice(5, 35), slice(6, 36))
@@ -30,22 +28,8 @@ def block_case(name: str = "block", trust: int = 2) -> TrainingCase:
     return TrainingCase(name, "phantom", hu, periosteal, endosteal, trusted, surface)
 
 
-@dataclass(frozen=True)
-class BetweenNetwork:
-    """1 where HU lies between two bounds."""
-
-    contract: ModelContract
-    above_hu: float
-    below_hu: float
-    provider: str = "test"
-    sha256: str = "0" * 64
-
-    def predict(self, hu: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        return ((hu > self.above_hu) & (hu < self.below_hu)).astype(np.float32)
-
-
 PERFECT = Networks(
-    BetweenNetwork(ModelContract(role="periosteal"), 300.0, 4000.0),
-    BetweenNetwork(ModelContract(role="endosteal"), -300.0, 300.0),
+    ThresholdNetwork(ModelContract(role="periosteal"), 300.0, 4000.0),
+    ThresholdNetwork(ModelContract(role="endosteal"), -300.0, 300.0),
 )
 """Of the cortex alone the block's periosteal mask follows by filling its hole."""

@@ -1,10 +1,9 @@
 """The whole pipeline on a drawn femur, with networks that only threshold HU."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from service.domain.findings import FemurSide, FlagCode
@@ -18,24 +17,11 @@ from service.pipeline.cascade import Networks
 from service.pipeline.run import AnalysisRequest, analyse
 from tests.builders.ct_series import CtSeriesSpec, build_slices, to_members
 from tests.builders.femur_shapes import femur, grid_points
+from tests.builders.threshold_networks import ThresholdNetwork
 
 SPACING = SpacingMm(2.0, 2.0, 2.0)
 FEMUR_X_MM = 70.0
 """Where the head centre lies to the left of the isocentre."""
-
-
-@dataclass(frozen=True)
-class ThresholdNetwork:
-    """1 where HU lies between two bounds."""
-
-    contract: ModelContract
-    above_hu: float
-    below_hu: float
-    provider: str = "test"
-    sha256: str = "0" * 64
-
-    def predict(self, hu: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        return ((hu > self.above_hu) & (hu < self.below_hu)).astype(np.float32)
 
 
 NETWORKS = Networks(
