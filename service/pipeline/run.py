@@ -39,6 +39,7 @@ from service.pipeline.cascade import (
 from service.pipeline.crop import find_femurs
 from service.pipeline.masks import cuts_of
 from service.pipeline.measurements import measure
+from service.pipeline.metal import exclude_metal
 from service.pipeline.probabilities import plan_windows
 from service.pipeline.regions import divide
 from service.pipeline.report import analysis_report, femur_report
@@ -196,10 +197,11 @@ def _analyse_femur(
     grid = volume.geometry.crop(crop.box)
     masks = delivered_masks(outer, inner, crop.side, grid)
     cuts = cuts_of(masks.periosteal, _at_edge(crop.box, volume.geometry.shape_zyx))
-    regions = divide(masks, cuts)
+    hu = volume.hu[crop.box.slices]
+    regions = exclude_metal(divide(masks, cuts), masks, hu)
     doubts = _doubts(outer, inner if masks.endosteal.any() else None)
     report = femur_report(masks, regions, measure(masks, regions), cuts, doubts)
-    return FemurResult(crop, volume.hu[crop.box.slices], masks, regions.labels, report)
+    return FemurResult(crop, hu, masks, regions.labels, report)
 
 
 def _at_edge(box: Box, shape_zyx: tuple[int, int, int]) -> tuple[tuple[bool, bool], ...]:

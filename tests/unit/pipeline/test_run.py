@@ -16,7 +16,7 @@ from service.errors import AnatomyError, JobCancelled
 from service.pipeline.cascade import Networks
 from service.pipeline.run import AnalysisRequest, analyse
 from tests.builders.ct_series import CtSeriesSpec, build_slices, to_members
-from tests.builders.femur_shapes import femur, grid_points
+from tests.builders.femur_shapes import femur, grid_points, sphere
 from tests.builders.threshold_networks import ThresholdNetwork
 
 SPACING = SpacingMm(2.0, 2.0, 2.0)
@@ -31,8 +31,13 @@ NETWORKS = Networks(
 
 
 @cache
-def hip_members(*, mirrored: bool = False, head: bool = True) -> tuple[Member, ...]:
-    """A CT of one femur (cortex 1000 HU, inside 400 HU) in muscle: left, or mirrored to right."""
+def hip_members(
+    *, mirrored: bool = False, head: bool = True, metal: bool = False
+) -> tuple[Member, ...]:
+    """A CT of one femur (cortex 1000 HU, inside 400 HU) in muscle: left, or mirrored to right.
+
+    Metal is a ball of 8 mm in the middle of the head.
+    """
     grid = VolumeGeometry.axis_aligned((93, 60, 100), SPACING, (-20.0, -60.0, -150.0))
     points = grid_points(grid) - (FEMUR_X_MM, 0.0, 0.0)
     inside = femur(points)
@@ -41,6 +46,8 @@ def hip_members(*, mirrored: bool = False, head: bool = True) -> tuple[Member, .
     hu = np.full(grid.shape_zyx, 50, np.int16)
     hu[inside > 0] = 1000
     hu[inside > 4.0] = 400
+    if metal:
+        hu[sphere(points, (0, 0, 0), 8.0) > 0] = 3071
     x, y, z = (float(v) for v in grid.affine_lps[:3, 3])
     if mirrored:
         hu = np.ascontiguousarray(hu[:, :, ::-1])
@@ -81,6 +88,14 @@ def test_a_hip_is_found_divided_and_measured(left_hip: LeftHip) -> None:
     total = left.volumes_cm3.total
     assert total is not None
     assert total.integral == pytest.approx(total.cortical + total.trabecular)
+
+
+def test_what_holds_metal_is_null_and_says_so() -> None:
+    (left,) = run(hip_members(metal=True)).report.femurs
+    assert left.volumes_cm3.head is None
+    assert left.volumes_cm3.neck is not None
+    assert not left.complete
+    assert FlagCode.METAL in {flag.code for flag in left.flags}
 
 
 def test_a_mirrored_hip_gives_the_mirrored_masks(left_hip: LeftHip) -> None:
