@@ -45,14 +45,17 @@ def is_available(syntax: str) -> bool:
     return syntax in SYNTAXES
 
 
-def decode_frame(source: bytes, runner: DecodeRunner) -> bytearray:
+def decode_frame(source: bytes, runner: DecodeRunner) -> bytes:
     """One frame's samples as little endian bytes; pydicom calls it.
 
     Raises:
         RuntimeError: imagecodecs' own errors, for a damaged frame.
+        ValueError: for a frame of another size than the header's.
     """
     is_2000 = runner.transfer_syntax in JPEG_2000
     decode = imagecodecs.jpeg2k_decode if is_2000 else imagecodecs.jpegls_decode
     samples = decode(source)
     runner.set_option("bits_allocated", 8 * samples.dtype.itemsize)
-    return bytearray(samples.tobytes())
+    if samples.shape != (runner.rows, runner.columns):
+        raise ValueError(f"decodes to shape {samples.shape}")
+    return bytes(samples.tobytes())
