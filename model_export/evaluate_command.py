@@ -21,6 +21,7 @@ from model_export.evaluation import (
 from service.domain.findings import FemurSide
 from service.domain.imaging import FemurMasks
 from service.domain.ports import PatchPredictor
+from service.domain.window import MAX_STRIDE_Z
 from service.pipeline.cascade import DEFAULT_STRIDE_Z, Networks
 
 SHIPPED_WEIGHTS = Path(__file__).parents[1] / "service" / "weights"
@@ -47,7 +48,9 @@ def evaluate(
     endosteal: Annotated[
         Path, typer.Option(help="ONNX file, or folder of a run.")
     ] = SHIPPED_WEIGHTS / "endosteal.onnx",
-    stride_z: Annotated[int, typer.Option(min=1, help="1 is the paper's.")] = DEFAULT_STRIDE_Z,
+    stride_z: Annotated[
+        int, typer.Option(min=1, max=MAX_STRIDE_Z, help="1 is the paper's.")
+    ] = DEFAULT_STRIDE_Z,
     endosteal_input: Annotated[
         EndostealInput, typer.Option(help="`cropped` is the paper's comparison.")
     ] = "masked",

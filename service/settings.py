@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from service.domain.window import MAX_STRIDE_Z
+
 MIB = 1024 * 1024
 
 
@@ -57,7 +59,10 @@ class Settings(BaseSettings):
     )
     threads: int = Field(default=0, ge=0, description="CPU threads per worker; 0: one per core")
     stride_z: int | None = Field(
-        default=None, ge=1, description="slices between windows; unset: the benchmarked default"
+        default=None,
+        ge=1,
+        le=MAX_STRIDE_Z,
+        description="slices between windows; unset: the benchmarked default",
     )
     job_deadline_s: float = Field(default=3600.0, gt=0, description="longest run of one job")
     stall_limit_s: float = Field(

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.domain.jobs import Job, JobFailure, JobOptions, JobState, Progress, Stage
 from service.domain.model_contract import ModelFile
+from service.domain.window import MAX_STRIDE_Z
 
 
 class JobQuery(BaseModel):
@@ -16,7 +17,9 @@ class JobQuery(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    stride: int | None = Field(default=None, ge=1, le=64, description="slices between windows")
+    stride: int | None = Field(
+        default=None, ge=1, le=MAX_STRIDE_Z, description="slices between windows"
+    )
     series_instance_uid: str | None = Field(
         default=None,
         max_length=64,
