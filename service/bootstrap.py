@@ -24,6 +24,7 @@ from service.errors import ServiceError
 from service.settings import Settings
 
 if TYPE_CHECKING:
+    from service.adapters.onnx_predictor import OnnxPredictor
     from service.adapters.upload_archive import ArchiveLimits
     from service.api.dependencies import ApiServices
     from service.domain.findings import AnalysisReport
@@ -138,21 +139,27 @@ def run_worker(settings: Settings) -> int:
     return run(WorkerRecipe(settings, build_worker))
 
 
-def load_networks(settings: Settings) -> Networks:
-    """Both networks, loaded and checked.
+def load_predictors(settings: Settings) -> tuple[OnnxPredictor, OnnxPredictor]:
+    """The periosteal and the endosteal network, loaded and checked.
 
     Raises:
         ModelError: a file is missing or breaks its contract.
     """
     from service.adapters.onnx_predictor import RuntimeOptions, load_predictor
-    from service.pipeline.cascade import Networks
 
     runtime = RuntimeOptions(provider=settings.provider, threads=settings.threads)
     folder = settings.weights_dir
-    return Networks(
-        periosteal=load_predictor(folder / "periosteal.onnx", "periosteal", runtime),
-        endosteal=load_predictor(folder / "endosteal.onnx", "endosteal", runtime),
+    return (
+        load_predictor(folder / "periosteal.onnx", "periosteal", runtime),
+        load_predictor(folder / "endosteal.onnx", "endosteal", runtime),
     )
+
+
+def load_networks(settings: Settings) -> Networks:
+    """The cascade of both networks; raises as load_predictors."""
+    from service.pipeline.cascade import Networks
+
+    return Networks(*load_predictors(settings))
 
 
 def analyse_archive(

@@ -24,12 +24,6 @@ NEEDED_DISK_GIB = 5.0
 
 GIB = 1024**3
 
-WHY_PROVIDER = {
-    "CUDAExecutionProvider": "a CUDA device answers",
-    "OpenVINOExecutionProvider": "no CUDA device answers; OpenVINO is the faster one on a CPU",
-    "CPUExecutionProvider": "neither a CUDA device nor the OpenVINO plugin works here",
-}
-
 
 @dataclass(frozen=True)
 class Check:
@@ -60,21 +54,20 @@ def _python() -> Check:
 
 
 def _networks(settings: Settings) -> Iterator[Check]:
-    from service.bootstrap import load_networks
+    from service.bootstrap import load_predictors
 
     try:
-        networks = load_networks(settings)
+        networks = load_predictors(settings)
     except FemurctError as error:
         yield Check("networks", False, error.detail)
         return
-    for network in (networks.periosteal, networks.endosteal):
+    for network in networks:
         yield Check(
             f"{network.contract.role} network", True, f"contract kept, SHA-256 {network.sha256}"
         )
-    provider = networks.periosteal.provider
-    asked = settings.provider != "auto"
-    why = f"FEMURCT_PROVIDER={settings.provider}" if asked else WHY_PROVIDER.get(provider, "")
-    yield Check("provider", True, f"{provider}: {why}")
+    first = networks[0]
+    found = f"{first.provider} (FEMURCT_PROVIDER={settings.provider})"
+    yield Check("provider", True, "; not ".join((found, *first.skipped)))
 
 
 def _broker(settings: Settings) -> Check:
