@@ -51,7 +51,6 @@ def submit(
         id=secrets.token_hex(16),
         input_sha256=upload.sha256,
         options=options,
-        idempotency_key=key,
         created_at=now,
         updated_at=now,
     )

@@ -246,6 +246,17 @@ def test_an_idempotency_key_with_another_body_conflicts(
     assert service.files() == before
 
 
+def test_an_idempotency_key_is_kept_nowhere(client: TestClient, service: Service) -> None:
+    """A hospital may use its accession number."""
+    headers = {**ZIP, "Idempotency-Key": "ACC-1234"}
+    job_id = client.post("/v1/jobs", content=b"PK", headers=headers).json()["id"]
+    client.delete(f"/v1/jobs/{job_id}")
+    kept = [path.read_text() for path in service.folder.rglob("*.json")]
+    assert len(kept) == 2, "request.json and outcome.json"
+    records = [job.model_dump_json() for job in service.jobs.jobs.values()]
+    assert "ACC-1234" not in "".join([*kept, *records, *service.jobs.claims])
+
+
 def test_a_key_of_a_shared_run_leads_to_it_even_when_that_fails_later(
     client: TestClient, service: Service
 ) -> None:
