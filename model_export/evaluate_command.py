@@ -31,8 +31,9 @@ REPORT_NAME = "evaluation.md"
 CAVEAT = """Rows of the paper stand beside ours, not against them: the cases differ, and so do the
 regions. The paper's head and neck are those of Mindways' software, which are not public; ours are
 `regions/v1` (docs/regions.md), whose neck is longer. The neck slab holds, in the reference, the
-paper's mean neck volume (6.83 cm3) about the neck centre; its relative error is the like of the
-paper's femur neck. Phantoms are phantoms; nothing here is validated for clinical use.
+paper's mean neck volume (6.83 cm3) about the neck centre, and the same slab is cut from the found
+mask, so that errors of landmarks are left out of its relative error; the paper's neck may hold such
+errors. Phantoms are phantoms; nothing here is validated for clinical use.
 
 Scores count only voxels whose reference is trusted, less the outermost of each case; a volume
 counts where all of it is trusted in the reference. ± is the standard deviation over femurs. How
