@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.domain.jobs import JobOptions
+
 Vector = tuple[float, float, float]
 
 
@@ -229,12 +231,19 @@ class ModelUsed(Frozen):
 
 
 class Provenance(Frozen):
-    """What made this report, so that it can be made again."""
+    """What made this report, so that it can be made again.
+
+    Attributes:
+        stride_z: that was used, whether chosen or the default.
+        options: what was asked for; null in reports older than the key.
+        versions: of the libraries that a number may depend on.
+    """
 
     femurct_version: str
     input_sha256: str
     models: tuple[ModelUsed, ...]
     stride_z: int
+    options: JobOptions | None = None
     regions_definition: str = "regions/v1"
     versions: dict[str, str] = Field(default_factory=dict)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 from service import __version__
 from service.domain.findings import (
@@ -24,7 +24,7 @@ from service.domain.imaging import (
     FemurResult,
     Member,
 )
-from service.domain.jobs import Stage
+from service.domain.jobs import JobOptions, Stage
 from service.domain.ports import ProgressListener
 from service.errors import AnatomyError
 from service.pipeline.cascade import (
@@ -157,8 +157,23 @@ def _provenance(request: AnalysisRequest, networks: Networks, stride_z: int) -> 
             for n in (networks.periosteal, networks.endosteal)
         ),
         stride_z=stride_z,
-        versions={name: version(name) for name in VERSIONED},
+        options=JobOptions(
+            stride_z=request.stride_z,
+            series_instance_uid=request.series_instance_uid,
+            expected_instances=request.expected_instances,
+            resample_gaps=request.resample_gaps,
+        ),
+        versions={name: version(name) for name in VERSIONED}
+        | {"onnxruntime": _onnx_runtime_version()},
     )
+
+
+def _onnx_runtime_version() -> str:
+    """Of the build that is installed here; which one that is depends on the platform."""
+    try:
+        return version("onnxruntime-gpu")
+    except PackageNotFoundError:
+        return version("onnxruntime")
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,17 +4,18 @@ from dataclasses import replace
 from functools import cache
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from service.domain.findings import FemurSide, FlagCode
 from service.domain.geometry import SpacingMm, VolumeGeometry
 from service.domain.imaging import Analysis, Member
-from service.domain.jobs import Stage
+from service.domain.jobs import JobOptions, Stage
 from service.domain.model_contract import ModelContract
 from service.domain.ports import ProgressListener
 from service.errors import AnatomyError, JobCancelled
 from service.pipeline.cascade import Networks
-from service.pipeline.run import AnalysisRequest, analyse
+from service.pipeline.run import AnalysisRequest, _provenance, analyse
 from tests.builders.ct_series import CtSeriesSpec, build_slices, to_members
 from tests.builders.femur_shapes import femur, grid_points, sphere
 from tests.builders.threshold_networks import ThresholdNetwork
@@ -161,3 +162,21 @@ def test_without_an_endosteal_surface_compartments_are_unknown_not_zero() -> Non
     assert head.cortical is None
     assert head.trabecular is None
     assert FlagCode.ENDOSTEAL_NOT_FOUND in [flag.code for flag in left.flags]
+
+
+def test_provenance_holds_every_option_and_the_runtime_of_the_networks() -> None:
+    request = AnalysisRequest(
+        (),
+        "f" * 64,
+        stride_z=8,
+        series_instance_uid="1.2.3",
+        expected_instances=5,
+        resample_gaps=True,
+    )
+
+    provenance = _provenance(request, NETWORKS, 8)
+
+    assert provenance.options == JobOptions(
+        stride_z=8, series_instance_uid="1.2.3", expected_instances=5, resample_gaps=True
+    )
+    assert provenance.versions["onnxruntime"] == onnxruntime.__version__
