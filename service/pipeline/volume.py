@@ -168,7 +168,7 @@ def _stored_values(
             # unused bits cannot be masked in a view
             view_only=pixels.bits_stored == pixels.bits_allocated,
         )[0]
-    except BaseException as error:  # a panic of the RLE decoder (Rust) is no Exception
+    except BaseException as error:  # a panic of a decoder in Rust is no Exception
         raise SeriesError(
             f"file {ct_slice.member.position}: pixel data in transfer syntax {syntax.name} cannot "
             f"be decoded ({type(error).__name__}); send the file again, or uncompressed (Explicit "
