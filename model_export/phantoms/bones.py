@@ -9,7 +9,7 @@ import numpy as np
 from model_export.phantoms.anatomy import HipSide, PhantomAnatomy
 from model_export.phantoms.cortex import cortical_thickness_mm
 from model_export.phantoms.field_grid import FieldGrid, distance_grid
-from model_export.phantoms.subject import Joint
+from model_export.phantoms.subject import Joint, side_generator
 from model_export.phantoms.trabeculae import trabecular_hu
 from service.sample.distance_fields import (
     FloatArray,
@@ -79,7 +79,7 @@ def femur_fields(anatomy: PhantomAnatomy, side: HipSide) -> BoneFields:
     plain = distance_grid(side.framed.surface, low, high, FEMUR_STEP_MM)
     nodes = plain.nodes()
     joint = anatomy.subject.joints[side.index]
-    rng = np.random.default_rng((anatomy.subject.seed, DISEASE_STREAM, side.index))
+    rng = side_generator(anatomy.subject.seed, DISEASE_STREAM, side.index)
     distance = plain.values + np.float32(ROUGH_MM) * anatomy.texture.at(nodes, (4.0, 4.0, 5.0))
     distance = _with_fovea(distance, nodes, femur)
     distance = _with_osteophytes(distance, nodes, femur, joint, rng)

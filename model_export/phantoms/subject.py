@@ -28,6 +28,14 @@ PHANTOM_SHARE = 0.35
 calcified vessels and a calibration phantom under them."""
 
 
+def side_generator(seed: int, stream: int, side: int) -> np.random.Generator:
+    """Draws of one side (0 left, 1 right), apart from those of ``(seed, stream)`` itself.
+
+    NumPy pads a seed with zeros: ``(seed, stream, 0)`` would repeat ``(seed, stream)``.
+    """
+    return np.random.default_rng((seed, stream, side + 1))
+
+
 @dataclass(frozen=True)
 class Cortex:
     """Thickness of a femur's cortex in mm by site.
