@@ -49,8 +49,9 @@ def submit_and_fetch(
             return _fetch(client, job, folder, console)
         except KeyboardInterrupt:
             raise SubmitInterrupted(
-                f"stopped waiting; upload and job {job.id} are still at the service: the same submit "
-                f"fetches the result, DELETE {client.url}/v1/jobs/{job.id} cancels or removes it"
+                f"stopped waiting; upload and job {job.id} are still at the service; the same "
+                "submit fetches the result, and "
+                f"DELETE {client.url}/v1/jobs/{job.id} cancels or removes it"
             ) from None
 
 
