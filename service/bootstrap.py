@@ -98,7 +98,7 @@ def build_api(settings: Settings) -> ApiServices:
 
 
 def build_worker(settings: Settings) -> WorkerServices:
-    """What a worker works with; the networks are loaded at the first job.
+    """What a worker works with; ``prepare`` loads the networks.
 
     Raises:
         ServiceError: ``no_broker``.
@@ -106,11 +106,13 @@ def build_worker(settings: Settings) -> WorkerServices:
     from service.worker.services import RunLimits, WorkerServices
 
     configure_logging(settings.log_level)
+    analysis = _ArchiveAnalysis(settings)
     return WorkerServices(
         jobs=_job_store(settings),
         objects=FolderObjectStore(settings.data_dir),
         queue=_task_queue(settings),
-        analyse=_ArchiveAnalysis(settings),
+        prepare=analysis.prepare,
+        analyse=analysis,
         limits=RunLimits(
             lease_s=settings.lease_s,
             stall_s=settings.stall_limit_s,
@@ -210,7 +212,7 @@ def analyse_archive(
 
 
 class _ArchiveAnalysis:
-    """An Analyse that loads the networks when they are first needed and keeps them."""
+    """An Analyse that loads the networks once, when told to or first needed."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -220,6 +222,17 @@ class _ArchiveAnalysis:
         networks = load_networks(self._settings)
         logging.getLogger(__name__).info("networks run on %s", networks.periosteal.provider)
         return networks
+
+    def prepare(self) -> None:
+        """Load the networks and the pipeline's modules.
+
+        Raises:
+            ModelError: a file is missing or breaks its contract.
+        """
+        import service.artifacts.results
+        import service.pipeline.run  # noqa: F401
+
+        _ = self._networks
 
     def __call__(
         self, archive: Path, out_dir: Path, options: JobOptions, listener: ProgressListener
