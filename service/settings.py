@@ -47,7 +47,7 @@ class Settings(BaseSettings):
     )
     max_upload_bytes: int = Field(default=2048 * MIB, ge=1, description="largest upload")
     max_archive_members: int = Field(default=20_000, ge=1, description="most files in a zip")
-    max_unpacked_bytes: int = Field(default=4096 * MIB, ge=1, description="most bytes unpacked")
+    max_unpacked_bytes: int = Field(default=2048 * MIB, ge=1, description="most bytes unpacked")
     max_member_bytes: int = Field(default=1024 * MIB, ge=1, description="largest unpacked file")
     max_waiting_jobs: int = Field(default=1000, ge=1, description="uploads refused beyond this")
     weights_dir: Path = Field(

@@ -65,3 +65,18 @@ def test_what_is_missing_is_named_and_the_rest_is_looked_at(tmp_path: Path) -> N
     assert "periosteal.onnx" in checks["networks"].found
     assert "FEMURCT_DATA_DIR" in checks["data folder"].found
     assert "memory" in checks
+
+
+def test_memory_and_disk_must_hold_the_largest_upload_that_is_accepted(tmp_path: Path) -> None:
+    gib = 1024**3
+    settings = Settings(
+        data_dir=tmp_path / "data",
+        weights_dir=tmp_path,
+        max_upload_bytes=3 * gib,
+        max_unpacked_bytes=4 * gib,
+    )
+
+    checks = {check.name: check.found for check in examine(settings)}
+
+    assert "(needed: 6.5;" in checks["memory"], "2.5 for the run, 4 unpacked"
+    assert "(needed: 4.0)" in checks["data folder"], "1 for results, 3 for the upload"
