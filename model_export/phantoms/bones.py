@@ -121,13 +121,15 @@ def pelvis_fields(
     joint = anatomy.subject.joints[side.index]
     outside = femur.surface.at(at_femur)
     off_head = at_femur.minus(side.placed.head_centre).length()
-    away = smooth_step(off_head, side.placed.head_radius_mm * 1.1, side.placed.head_radius_mm * 1.5)
+    radius = side.placed.head_radius_mm
+    # beyond the articular surface, which lies a gap off the head, the bones part further
+    away = smooth_step(off_head - np.float32(joint.gap_mm), radius * 1.1, radius * 1.5)
     gap = np.float32(joint.gap_mm) + np.float32(3.0) * away
     carved = np.maximum(plain.values, gap - outside)
     shell = np.maximum(
         np.maximum(gap - outside, outside - gap - SHELL_MM), plain.values - FILLED_MM
     )
-    articular = np.maximum(shell, off_head - np.float32(1.5 * side.placed.head_radius_mm))
+    articular = np.maximum(shell, off_head - np.float32(1.5 * radius))
     distance = np.maximum(smooth_union(carved, articular, 2.0), gap - outside)
     tissue = anatomy.subject.tissue
     texture = anatomy.texture
