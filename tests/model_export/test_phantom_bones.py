@@ -10,9 +10,9 @@ pytest.importorskip("musculoskeletal", reason="the shape model's package is not 
 from model_export.phantoms.anatomy import PhantomAnatomy, draw_phantom
 from model_export.phantoms.bones import BoneFields, femur_fields, pelvis_fields
 from model_export.phantoms.field_grid import distance_grid
+from model_export.phantoms.measures import joint_gap_mm, measure
 from model_export.phantoms.shape_model import BoneSurface, fit_ball, shape_model
 from model_export.phantoms.subject import Joint
-from model_export.phantoms.measures import joint_gap_mm, measure
 from service.sample.distance_fields import Points
 
 SEED = 5003
