@@ -42,9 +42,12 @@ HEADLESS_MEDIAL = np.array([-1.0, 0.0, 0.0])
 
 HEADLESS_WINDOW_MM = 80.0
 HEADLESS_STEP_MM = 20.0
+HEADLESS_REACH_MM = 60.0
 """Without a head, the lesser trochanter is sought in windows of 80 mm from the top of the bone
 down, each 20 mm below the last: the line of the shaft below a window says nothing of a bowed shaft
-farther down, and a piece of neck or head above is passed over."""
+farther down, and a piece of neck or head above is passed over. The last begins less than 60 mm
+below the top: no more than 100 mm of femur lie above a lesser trochanter, so that a bump farther
+down belongs to the condyles."""
 
 WIDENING_MM = 15.0
 WIDENING_BELOW_MM = 40.0
@@ -149,9 +152,9 @@ def _find_headless_shaft(field: DistanceField) -> Shaft | None:
     if len(centroids) < MIN_START_POINTS:
         return None
     rough = robust_line(centroids, np.array([0.0, 0.0, 1.0]))
-    heights = rough.height_mm(field.bone_points_mm())
-    for ceiling in np.arange(heights.max(), heights.min(), -HEADLESS_STEP_MM):
-        shaft = _settled(field, rough, partial(_seek_below, field, rough.at(float(ceiling))))
+    top = float(rough.height_mm(field.bone_points_mm()).max())
+    for ceiling in np.arange(top, top - HEADLESS_REACH_MM, -HEADLESS_STEP_MM):
+        shaft = _settled(field, rough, partial(_seek_below, field, rough.at(ceiling)))
         if shaft is not None and shaft.fit.long_enough and _widens_above(field, shaft):
             return shaft
     return None
