@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 from service import __version__
+from service.domain.calibration import Calibration
 from service.domain.findings import (
     FemurGeometry,
     FlagCode,
@@ -37,13 +38,16 @@ from service.pipeline.cascade import (
     masked_crop,
 )
 from service.pipeline.crop import find_femurs
+from service.pipeline.femur_measurements import measure_femur
 from service.pipeline.masks import cuts_of
 from service.pipeline.measurements import measure
+from service.pipeline.plausibility import plausibility_flags
 from service.pipeline.probabilities import plan_windows
 from service.pipeline.regions import divide
 from service.pipeline.report import analysis_report, femur_report
 from service.pipeline.resampling import to_network_grid
 from service.pipeline.series import read_series
+from service.pipeline.thickness_summary import partial_volume_flags
 from service.pipeline.volume import read_volume
 
 VERSIONED = ("numpy", "scipy", "scikit-image", "pydicom")
@@ -60,6 +64,7 @@ class AnalysisRequest:
         series_instance_uid: which series, where the ranking's choice is not to be taken.
         expected_instances: SOP instances of the series, as the sender counts them.
         resample_gaps: fill gaps between slices by interpolation.
+        calibration: from HU to density; without one there is HU only.
     """
 
     members: tuple[Member, ...]
@@ -68,6 +73,7 @@ class AnalysisRequest:
     series_instance_uid: str | None = None
     expected_instances: int | None = None
     resample_gaps: bool = False
+    calibration: Calibration | None = None
 
 
 class _Progress:
@@ -138,7 +144,8 @@ def analyse(
     found = tuple(
         femur
         for crop, cropped in zip(crops, on_grid, strict=True)
-        if (femur := _analyse_femur(turned, crop, cropped, cascade)) is not None
+        if (femur := _analyse_femur(turned, crop, cropped, cascade, request.calibration))
+        is not None
     )
     if not any(_is_proximal(femur.report.geometry) for femur in found):
         raise AnatomyError(_no_femur_sentence(len(found)))
@@ -156,6 +163,7 @@ def _provenance(request: AnalysisRequest, networks: Networks, stride_z: int) -> 
             for n in (networks.periosteal, networks.endosteal)
         ),
         stride_z=stride_z,
+        calibration=request.calibration,
         versions={name: version(name) for name in VERSIONED},
     )
 
@@ -182,7 +190,11 @@ class _Cascade:
 
 
 def _analyse_femur(
-    volume: CtVolume, crop: FemurCrop, cropped: CroppedVolume, cascade: _Cascade
+    volume: CtVolume,
+    crop: FemurCrop,
+    cropped: CroppedVolume,
+    cascade: _Cascade,
+    calibration: Calibration | None,
 ) -> FemurResult | None:
     """One femur: surfaces, regions, numbers; None where the network saw none."""
     outer = cascade.surface(Stage.PERIOSTEAL, cropped)
@@ -197,9 +209,16 @@ def _analyse_femur(
     masks = delivered_masks(outer, inner, crop.side, grid)
     cuts = cuts_of(masks.periosteal, _at_edge(crop.box, volume.geometry.shape_zyx))
     regions = divide(masks, cuts)
-    doubts = _doubts(outer, inner if masks.endosteal.any() else None)
-    report = femur_report(masks, regions, measure(masks, regions), cuts, doubts)
-    return FemurResult(crop, volume.hu[crop.box.slices], masks, regions.labels, report)
+    hu = volume.hu[crop.box.slices]
+    volumes = measure(masks, regions)
+    measurements = measure_femur(masks, hu, regions, calibration)
+    flags = (
+        *_doubts(outer, inner if masks.endosteal.any() else None),
+        *plausibility_flags(volumes),
+        *partial_volume_flags(measurements.cortical_thickness),
+    )
+    report = femur_report(masks, regions, volumes, cuts, flags, measurements)
+    return FemurResult(crop, hu, masks, regions.labels, report)
 
 
 def _at_edge(box: Box, shape_zyx: tuple[int, int, int]) -> tuple[tuple[bool, bool], ...]:
