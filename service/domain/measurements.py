@@ -164,7 +164,7 @@ class CompartmentDensity(Frozen):
 
 
 class RegionDensity(Frozen):
-    """The compartments of one region; null where they hold no voxel."""
+    """One region; ``cortical`` and ``trabecular`` are null without an endosteal surface in it."""
 
     integral: CompartmentDensity
     cortical: CompartmentDensity | None

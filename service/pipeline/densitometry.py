@@ -34,7 +34,8 @@ def measure_density(femur: LeftFemur, calibration: Calibration | None) -> Region
     """HU, and density with a calibration, of every region and compartment.
 
     The voxels are those of the delivered masks, whole; nothing is eroded, so thin cortex carries
-    the blur of the scan (PARTIAL_VOLUME). A region without a voxel is null.
+    the blur of the scan (PARTIAL_VOLUME). A region without a voxel is null, and without an
+    endosteal voxel its compartments are.
     """
     integral = _sums(femur, femur.outer_mask.inside)
     trabecular = _sums(femur, femur.inner_mask)
@@ -56,7 +57,7 @@ def measure_density(femur: LeftFemur, calibration: Calibration | None) -> Region
         whole = compartment(integral, parts)
         if whole is None:
             return None
-        divided = femur.has_inner
+        divided = all(trabecular.count[part] > 0 for part in parts)
         return RegionDensity(
             integral=whole,
             cortical=compartment(cortical, parts) if divided else None,

@@ -47,7 +47,7 @@ from service.pipeline.regions import divide
 from service.pipeline.report import analysis_report, femur_report
 from service.pipeline.resampling import to_network_grid
 from service.pipeline.series import read_series
-from service.pipeline.thickness_summary import partial_volume_flags
+from service.pipeline.thickness_summary import thickness_flags
 from service.pipeline.volume import read_volume
 
 VERSIONED = ("numpy", "scipy", "scikit-image", "pydicom")
@@ -215,7 +215,7 @@ def _analyse_femur(
     flags = (
         *_doubts(outer, inner if masks.endosteal.any() else None),
         *plausibility_flags(volumes),
-        *partial_volume_flags(measurements.cortical_thickness),
+        *thickness_flags(measurements.cortical_thickness, volumes),
     )
     report = femur_report(masks, regions, volumes, cuts, flags, measurements)
     return FemurResult(crop, hu, masks, regions.labels, report)

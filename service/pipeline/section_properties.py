@@ -117,8 +117,8 @@ def cross_section(
 
 
 def _with_cortex(section: CrossSection, image: SectionImage, margin: Outline) -> CrossSection:
-    """The same section with its cortical properties; unchanged without an endosteal surface."""
-    if image.inner is None:
+    """The same section with its cortical properties; unchanged where it has no endosteal part."""
+    if image.inner is None or not image.inner.any():
         return section
     cortex = moments(image.outer - image.inner, image.offsets_mm)
     if cortex is None:

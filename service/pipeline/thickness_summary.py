@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from service.domain.findings import FlagCode, QualityFlag, Severity
+from service.domain.findings import FlagCode, QualityFlag, RegionalVolumes, Severity
 from service.domain.geometry import FloatArray
 from service.domain.imaging import BoolArray, FemurRegion
 from service.domain.measurements import CorticalThickness, NeckQuadrants, NeckStation, Thickness
@@ -23,6 +23,13 @@ WARNED_SHARE = 0.5
 LOW_PERCENTILE = 5.0
 
 NECK_STATIONS = 10
+
+MAX_CORTEX_MM = 15.0
+"""No femur's cortex is thicker (5 to 9 mm at the shaft and the calcar); where the endosteal surface
+is farther, the mask lacks it, and the point is left out."""
+
+MIN_MEASURED_SHARE = 0.9
+"""A patch is measured only if this share of it has an endosteal surface."""
 
 MIN_SURFACE_MM2 = 10.0
 """A patch smaller than this (about ten voxels' faces) has no percentile worth a number."""
@@ -62,10 +69,41 @@ def summarise(local: ThicknessMap, axes: FemurAxes | None) -> CorticalThickness:
     )
 
 
-def partial_volume_flags(thickness: CorticalThickness | None) -> tuple[QualityFlag, ...]:
-    """PARTIAL_VOLUME where most of a region's cortex is under three voxels thick."""
+def thickness_flags(
+    thickness: CorticalThickness | None, volumes: RegionalVolumes
+) -> tuple[QualityFlag, ...]:
+    """What is to be doubted of the cortex.
+
+    ENDOSTEAL_NOT_FOUND where a region was bounded and its cortex has no endosteal surface;
+    PARTIAL_VOLUME where most of a region's cortex is under three voxels thick. Neither without any
+    endosteal surface, which earlier stages tell.
+    """
     if thickness is None:
         return ()
+    return (*_missing_surface(thickness, volumes), *_partial_volume(thickness))
+
+
+def _missing_surface(
+    thickness: CorticalThickness, volumes: RegionalVolumes
+) -> tuple[QualityFlag, ...]:
+    missing = [
+        region.name.lower()
+        for region in FemurRegion
+        if getattr(volumes, region.name.lower()) is not None
+        and getattr(thickness, region.name.lower()) is None
+    ]
+    if not missing:
+        return ()
+    message = (
+        f"no endosteal surface under a tenth or more of: {', '.join(missing)}; thickness was not "
+        "measured there, and cortical and trabecular figures are in doubt; check the contours"
+    )
+    return (
+        QualityFlag(code=FlagCode.ENDOSTEAL_NOT_FOUND, severity=Severity.ERROR, message=message),
+    )
+
+
+def _partial_volume(thickness: CorticalThickness) -> tuple[QualityFlag, ...]:
     named = (
         ("neck", thickness.neck),
         ("trochanter", thickness.trochanter),
@@ -86,12 +124,13 @@ def partial_volume_flags(thickness: CorticalThickness | None) -> tuple[QualityFl
 
 
 def _thickness(local: ThicknessMap, chosen: BoolArray) -> Thickness | None:
-    areas, thickness = local.areas_mm2[chosen], local.thickness_mm[chosen]
-    total = float(areas.sum())
-    if total < MIN_SURFACE_MM2:
+    known = chosen & (local.thickness_mm <= MAX_CORTEX_MM)
+    areas, thickness = local.areas_mm2[known], local.thickness_mm[known]
+    total, patch = float(areas.sum()), float(local.areas_mm2[chosen].sum())
+    if total < max(MIN_SURFACE_MM2, MIN_MEASURED_SHARE * patch):
         return None
     mean = float(areas @ thickness) / total
-    thin = local.thickness_voxels[chosen] < THIN_VOXELS
+    thin = local.thickness_voxels[known] < THIN_VOXELS
     return Thickness(
         mean_mm=mean,
         sd_mm=float(np.sqrt(areas @ (thickness - mean) ** 2 / total)),

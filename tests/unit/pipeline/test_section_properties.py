@@ -89,6 +89,11 @@ def test_a_solid_bone_has_a_total_area_only() -> None:
     assert found.buckling_ratio is None
 
 
+def test_a_section_that_misses_the_canal_has_no_cortical_figures() -> None:
+    found = section(canal_mm=(60.0, 0.0, 0.0))
+    assert found.cortical_area_mm2 is None
+
+
 def test_moments_of_a_single_pixel_and_of_nothing() -> None:
     offsets = np.array([-0.5, 0.0, 0.5])
     weights = np.zeros((3, 3))

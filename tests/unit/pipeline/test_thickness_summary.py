@@ -1,15 +1,20 @@
 import numpy as np
 import pytest
 
-from service.domain.findings import FlagCode, Severity
+from service.domain.findings import FlagCode, RegionalVolumes, Severity
 from service.domain.imaging import FemurRegion
 from service.domain.measurements import CorticalThickness
 from service.pipeline.cortical_thickness import ThicknessMap
 from service.pipeline.left_femur import FemurAxes
 from service.pipeline.shaft import Line
-from service.pipeline.thickness_summary import partial_volume_flags, summarise
+from service.pipeline.thickness_summary import summarise, thickness_flags
+from tests.builders.analyses import volumes
 
 X, Y, Z = np.eye(3)
+
+NOTHING = RegionalVolumes(
+    head=None, neck=None, trochanter=None, intertrochanter=None, combination=None, total=None
+)
 
 AXES = FemurAxes(
     head_centre_mm=-30 * X,
@@ -104,13 +109,36 @@ def test_partial_volume_is_flagged_where_over_half_a_region_is_thin(
 ) -> None:
     neck = FemurRegion.NECK
     found = summarise(patches(((0, 0, 9), 50, 2.9, neck), ((0, 0, 8), thick_mm2, 3.1, neck)), None)
-    flags = partial_volume_flags(found)
+    flags = thickness_flags(found, NOTHING)
     assert [f.code for f in flags] == [FlagCode.PARTIAL_VOLUME] * flagged
     assert all(f.severity is Severity.WARNING and "neck" in f.message for f in flags)
 
 
 def test_the_thin_cortex_of_a_head_is_no_doubt() -> None:
     found = summarise(patches(((0, 0, 9), 50, 1.0, FemurRegion.HEAD)), None)
-    assert partial_volume_flags(found) == ()
-    assert partial_volume_flags(None) == ()
-    assert partial_volume_flags(CorticalThickness()) == ()
+    assert thickness_flags(found, NOTHING) == ()
+    assert thickness_flags(None, volumes()) == ()
+    assert thickness_flags(CorticalThickness(), NOTHING) == ()
+
+
+@pytest.mark.parametrize(("missing_mm2", "measured"), [(9.0, True), (12.0, False)])
+def test_a_patch_needs_an_endosteal_surface_under_nine_tenths_of_it(
+    missing_mm2: float, measured: bool
+) -> None:
+    head = FemurRegion.HEAD
+    found = summarise(
+        patches(((0, 0, 9), 91.0, 2.0, head), ((0, 0, 8), missing_mm2, 15.1, head)), None
+    ).head
+    assert (found is not None) is measured
+    if found is not None:
+        assert (found.mean_mm, found.surface_cm2) == pytest.approx((2.0, 0.91))
+
+
+def test_a_bounded_region_without_an_endosteal_surface_is_flagged() -> None:
+    head, neck = FemurRegion.HEAD, FemurRegion.NECK
+    found = summarise(patches(((0, 0, 9), 50, 40.0, head), ((0, 0, 8), 50, 5.0, neck)), None)
+    only_two = volumes().model_copy(update={"trochanter": None, "intertrochanter": None})
+    (flag,) = thickness_flags(found, only_two)
+    assert flag.code is FlagCode.ENDOSTEAL_NOT_FOUND
+    assert flag.severity is Severity.ERROR
+    assert "head;" in flag.message
