@@ -11,6 +11,7 @@ import argparse
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
 from service.domain.geometry import FloatArray, SpacingMm, VolumeGeometry
@@ -20,6 +21,8 @@ from service.pipeline.femur_measurements import measure_femur
 from service.pipeline.regions import divide
 from service.sample.anatomy import draw_anatomy
 from service.sample.femur import FemurAnatomy
+
+Field = npt.NDArray[np.float32]
 
 MAX_TURN_DEG = 15.0
 SPACINGS_MM = (0.7, 1.1)
@@ -44,10 +47,10 @@ def scans(femur: FemurAnatomy, count: int, seed: int) -> Iterator[VolumeGeometry
             turn = np.radians(rng.uniform(0, MAX_TURN_DEG)) * axis / np.linalg.norm(axis)
             shift = rng.uniform(-0.5, 0.5, size=3)
             in_plane, between = rng.uniform(*SPACINGS_MM, size=2)
-        yield _grid(femur, turn, shift, SpacingMm(between, in_plane, in_plane))
+        yield grid_over(femur, turn, shift, SpacingMm(between, in_plane, in_plane))
 
 
-def _grid(
+def grid_over(
     femur: FemurAnatomy, turn: FloatArray, shift_mm: FloatArray, spacing: SpacingMm
 ) -> VolumeGeometry:
     up = ABOVE_HEAD_MM + femur.head_radius_mm
@@ -66,17 +69,23 @@ def _grid(
 
 def exact_masks(femur: FemurAnatomy, geometry: VolumeGeometry) -> FemurMasks:
     """Both surfaces on a grid, each voxel by its centre."""
+    outer, inner = exact_fields(femur, geometry)
+    return FemurMasks(femur.side, outer < 0, inner < 0, geometry)
+
+
+def exact_fields(femur: FemurAnatomy, geometry: VolumeGeometry) -> tuple[Field, Field]:
+    """Both surfaces as fields on a grid, negative inside; only the outer one is a distance."""
     depth, rows, columns = geometry.shape_zyx
-    outer = np.zeros(geometry.shape_zyx, dtype=np.bool_)
+    outer = np.zeros(geometry.shape_zyx, dtype=np.float32)
     inner = np.zeros_like(outer)
     for start in range(0, depth, BLOCK_SLICES):
         z = np.arange(start, min(start + BLOCK_SLICES, depth))
         index = np.stack(np.meshgrid(z, np.arange(rows), np.arange(columns), indexing="ij"), -1)
         points = femur.to_femur(geometry.index_to_lps(index))
         surface = femur.periosteal_field(points)
-        outer[z] = surface < 0
-        inner[z] = surface + femur.cortical_thickness_mm(points) < 0
-    return FemurMasks(femur.side, outer, inner, geometry)
+        outer[z] = surface
+        inner[z] = surface + femur.cortical_thickness_mm(points)
+    return outer, inner
 
 
 def measurements(femur: FemurAnatomy, geometry: VolumeGeometry) -> FemurMeasurements:

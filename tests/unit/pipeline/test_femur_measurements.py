@@ -13,8 +13,6 @@ from service.domain.imaging import FemurMasks, FieldOfViewCuts, HuArray
 from service.domain.measurements import CrossSection, FemurMeasurements
 from service.pipeline.femur_measurements import measure_femur
 from service.pipeline.regions import divide
-from service.sample.anatomy import draw_anatomy
-from tests.benchmarks.measurement_repeatability import coefficients_of_variation
 from tests.builders.femur_shapes import HEAD_RADIUS_MM, NECK_RADIUS_MM, femur_masks, mirrored
 
 LINE = Calibration.model_validate(
@@ -150,12 +148,3 @@ def test_an_empty_mask_has_no_measurement() -> None:
     nothing = np.zeros_like(masks.periosteal)
     empty = replace(masks, periosteal=nothing, endosteal=nothing.copy())
     assert measured(empty) == FemurMeasurements()
-
-
-@pytest.mark.slow
-def test_thickness_of_one_femur_scatters_less_than_published_precision_over_20_scans() -> None:
-    scatter = coefficients_of_variation(draw_anatomy(0).left, 20)
-    regions = ("head", "neck", "trochanter", "intertrochanter", "total")
-    assert {name: scatter[f"{name} thickness"] for name in regions} == {
-        name: pytest.approx(0.0, abs=2.5) for name in regions
-    }
