@@ -54,6 +54,11 @@ def test_thickness_in_voxels_follows_the_surfaces_direction() -> None:
     assert np.median(local.thickness_voxels[y > 21.0]) == pytest.approx(6.0, abs=0.25)
 
 
+def test_voxel_steps_do_not_pass_for_thin_places() -> None:
+    local = mapped(hollow_sphere(22.0, 20.0, ONE))
+    assert np.quantile(local.thickness_mm, 0.05) == pytest.approx(2.0, abs=0.2)
+
+
 def test_every_point_belongs_to_the_region_under_it() -> None:
     local = mapped(hollow_sphere(22.0, 20.0, ONE))
     assert (local.regions == FemurRegion.HEAD).mean() > 0.999

@@ -52,6 +52,10 @@ def test_mean_thickness_is_that_of_the_continuous_surfaces() -> None:
     for patch, chosen in ((found.total, proximal), (found.head, head)):
         true_mm = np.average(thickness[chosen], weights=areas[chosen])
         assert patch.mean_mm == pytest.approx(true_mm, abs=0.05)
+        order = np.argsort(thickness[chosen])
+        reached = np.cumsum(areas[chosen][order]) / areas[chosen].sum()
+        true_p5_mm = np.interp(0.05, reached, thickness[chosen][order])
+        assert patch.p5_mm == pytest.approx(true_p5_mm, abs=0.12)
         assert patch.surface_cm2 == pytest.approx(areas[chosen].sum() / 100, rel=0.01)
 
 
