@@ -126,18 +126,14 @@ def ablate(
     cases: Annotated[Path, typer.Option(help="Folder of train/ and validation/.")],
     held_out: Annotated[Path, typer.Option(help="Folder of cases to score on.")],
     out: Annotated[Path, typer.Option(help="Folder of the runs and the table.")],
-    steps: StepsOption = None,
-    minutes: MinutesOption = None,
+    steps: Annotated[int, typer.Option(min=1, help="Budget of each run.")],
     paper: Annotated[bool, typer.Option(help="The paper's configurations, not the CPU's.")] = False,
 ) -> None:
     """Train and score the paper's comparisons under one budget; resumed when called again."""
     from model_export import ablation
     from model_export.progress import stop_on_signal, train_with_progress
-    from model_export.schedule import Budget
 
-    plan = ablation.AblationPlan(
-        CaseSets.of_folder(cases), case_files(held_out), out, Budget(steps, minutes)
-    )
+    plan = ablation.AblationPlan(CaseSets.of_folder(cases), case_files(held_out), out, steps)
     stopped = stop_on_signal()
     arms = ablation.arms_of("paper" if paper else "cpu")
     table = ablation.ablate(arms, plan, lambda t: train_with_progress(t, stopped))

@@ -6,6 +6,8 @@ of one femur, taken for a left one.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,12 @@ class CaseSets:
 
     train: tuple[Path, ...]
     validation: tuple[Path, ...] = ()
+
+    @property
+    def names_sha256(self) -> str:
+        """Hexadecimal digest of the cases' names, which may be patients', and of their order."""
+        names = [[case.stem for case in cases] for cases in (self.train, self.validation)]
+        return hashlib.sha256(json.dumps(names).encode()).hexdigest()
 
     @classmethod
     def of_folder(cls, folder: Path) -> CaseSets:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.npyio import NpzFile
 from scipy import ndimage
 
 from service.domain.geometry import SpacingMm
@@ -87,9 +91,31 @@ class TrainingCase:
         return path
 
 
+UNREADABLE = (zipfile.BadZipFile, OSError, EOFError, ValueError, KeyError)
+"""What reading a missing, torn or foreign file raises."""
+
+
+@contextmanager
+def open_case(path: Path) -> Iterator[NpzFile]:
+    """A case file's arrays, each read when asked for.
+
+    Raises:
+        CaseError: naming the file, also while an array is read, if it is none of ours or torn.
+    """
+    try:
+        with np.load(path) as arrays:
+            yield arrays
+    except UNREADABLE as error:
+        raise CaseError(f"{path} is no readable case ({error}); write it anew") from error
+
+
 def load_case(path: Path) -> TrainingCase:
-    """A case as written by ``TrainingCase.save``."""
-    with np.load(path) as arrays:
+    """A case as written by ``TrainingCase.save``.
+
+    Raises:
+        CaseError: see ``open_case`` and ``TrainingCase``.
+    """
+    with open_case(path) as arrays:
         kind: Kind = arrays["kind"].item()
         return TrainingCase(
             name=path.stem,

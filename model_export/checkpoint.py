@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import os
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import astuple, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel
 from torch import Tensor
 
 from model_export.config import TrainingConfig
@@ -41,9 +42,11 @@ class Checkpoint:
         seconds: time they took.
         norm_frozen: whether batch norm already uses its running statistics.
         finished: whether the budget was used up.
-        cases: what it was trained on, in words.
+        cases: what it was trained on, in words, the run that its first weights are of included.
         scaler: state of the loss scaling of half precision; empty where there is none.
         best_dice: the best validation DSC so far, 0 before the first.
+        case_names_sha256: of ``CaseSets``; a resumed run must have the same.
+        budget: in words; a resumed run must have the same.
     """
 
     configuration: str
@@ -56,6 +59,8 @@ class Checkpoint:
     cases: str
     scaler: dict[str, Any] = field(default_factory=dict)
     best_dice: float = 0.0
+    case_names_sha256: str = ""
+    budget: str = ""
 
     def config(self) -> TrainingConfig:
         """The configuration it was trained with."""
@@ -81,6 +86,30 @@ def load_checkpoint(run: Path) -> Checkpoint:
     if not path.is_file():
         raise RunError(f"no checkpoint at {path}; `train` writes one")
     return Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
+
+
+def hold_to_plan(folder: Path, plan: BaseModel) -> None:
+    """Writes down what a folder's runs are for, or checks that it is what they were begun for.
+
+    Args:
+        folder: made where it does not exist.
+        plan: all that the results in the folder follow from; becomes ``plan.json``.
+
+    Raises:
+        RunError: if another plan is written there.
+    """
+    path = folder / "plan.json"
+    asked = plan.model_dump_json(indent=2)
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        partial.write_text(asked)
+        os.replace(partial, path)
+    elif path.read_text() != asked:
+        raise RunError(
+            f"{folder} was begun with other cases, another configuration or budget (plan.json); "
+            "ask for the same, or choose another folder"
+        )
 
 
 def model_file(run: Path) -> Path:
@@ -113,21 +142,20 @@ class CurvePoint:
 
 
 def trim_curve(run: Path, step: int) -> None:
-    """Drops rows of ``run/curve.csv`` beyond ``step``, which a killed run may have left."""
+    """Leaves the heading and whole rows up to ``step`` of ``run/curve.csv``.
+
+    A killed run may have left rows beyond its checkpoint, a torn one, or none at all.
+    """
     path = run / CURVE_NAME
-    if not path.exists():
-        return
-    heading, *rows = path.read_text().splitlines(keepends=True)
-    kept = [row for row in rows if int(row.split(",", 1)[0]) <= step]
-    path.write_text("".join((heading, *kept)))
+    rows = path.read_text().splitlines(keepends=True)[1:] if path.exists() else []
+    kept = [row for row in rows if row.endswith("\n") and int(row.split(",", 1)[0]) <= step]
+    heading = ",".join(f.name for f in fields(CurvePoint)) + "\n"
+    partial = path.with_suffix(".partial")
+    partial.write_text("".join((heading, *kept)))
+    os.replace(partial, path)
 
 
 def append_curve(run: Path, points: list[CurvePoint]) -> None:
-    """Appends rows to ``run/curve.csv``, with the heading if it is new."""
-    path = run / CURVE_NAME
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, [f.name for f in fields(CurvePoint)])
-        if new:
-            writer.writeheader()
-        writer.writerows(asdict(point) for point in points)
+    """Appends rows to ``run/curve.csv``, which ``trim_curve`` has begun."""
+    with (run / CURVE_NAME).open("a", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(astuple(point) for point in points)

@@ -20,18 +20,19 @@ from pydantic import BaseModel, ConfigDict
 
 from model_export.case_sets import CaseSets, subject_of, used_by
 from model_export.cases import CaseError
-from model_export.checkpoint import BEST_NAME, RunError, model_file
+from model_export.checkpoint import BEST_NAME, hold_to_plan, model_file
 from model_export.config import TrainingConfig
 from model_export.predictor import TorchPredictor
 from model_export.schedule import Budget
 from model_export.scoring import (
     MARKDOWN_COLUMNS,
+    MARKDOWN_NOTE,
     MARKDOWN_RULE,
     CaseScore,
     markdown_row,
     mean_dice,
     read_scores,
-    score_case,
+    score_alone,
     write_scores,
 )
 from model_export.training import RunPlan, Trainer
@@ -123,12 +124,13 @@ def cross_validate(task: CrossValidation, train: Callable[[Trainer], bool]) -> P
 
     Raises:
         RunError: if the folder was begun with other cases or another configuration.
-        CaseError: for too few subjects, or a case that cannot be read.
+        CaseError: for too few subjects, a case that cannot be read, or a fold without a case whose
+            reference may be trusted.
     """
     task = replace(task, cases=used_by(task.config, task.cases))
     split = split_subjects([subject_of(c) for c in task.cases], task.folds, task.seed)
     _begin(task, split)
-    folds = []
+    folds, means = [], []
     for number, validation in enumerate(split.folds):
         fold = task.out / f"fold_{number:02d}"
         if not (fold / SCORES_NAME).exists():
@@ -139,7 +141,8 @@ def cross_validate(task: CrossValidation, train: Callable[[Trainer], bool]) -> P
                 return None
             _score(held_out, fold, fold / SCORES_NAME)
         folds.append(read_scores(fold / SCORES_NAME))
-    chosen = int(np.argmax([mean_dice(scores) for scores in folds]))
+        means.append(mean_dice(folds[-1]))
+    chosen = int(np.argmax(means))
     shutil.copyfile(model_file(task.out / f"fold_{chosen:02d}"), task.out / BEST_NAME)
     _score(_of_subjects(task.cases, split.test), task.out / BEST_NAME, task.out / "test_scores.csv")
     summary = task.out / "summary.md"
@@ -156,21 +159,13 @@ def _begin(task: CrossValidation, split: Split) -> None:
         steps=budget.steps if budget else None,
         minutes=budget.minutes if budget else None,
     )
-    path = task.out / "plan.json"
-    if path.exists():
-        if _Plan.model_validate_json(path.read_text()) != plan:
-            raise RunError(
-                f"{task.out} was begun with other cases, another configuration or budget; "
-                "ask for the same, or choose another folder"
-            )
-        return
+    hold_to_plan(task.out, plan)
     test = task.out / "test"
     test.mkdir(parents=True, exist_ok=True)
     for case in _of_subjects(task.cases, split.test):
         link = test / case.name
         link.unlink(missing_ok=True)
         link.symlink_to(case.resolve())
-    path.write_text(plan.model_dump_json(indent=2))
 
 
 def _of_subjects(cases: Sequence[Path], subjects: Sequence[str]) -> tuple[Path, ...]:
@@ -179,7 +174,7 @@ def _of_subjects(cases: Sequence[Path], subjects: Sequence[str]) -> tuple[Path, 
 
 def _score(cases: Sequence[Path], run: Path, out: Path) -> None:
     predictor = TorchPredictor(run)
-    write_scores([score_case(case, predictor) for case in cases], out)
+    write_scores([score_alone(case, predictor) for case in cases], out)
 
 
 def _summary(task: CrossValidation, folds: Sequence[Sequence[CaseScore]], chosen: int) -> str:
@@ -201,7 +196,7 @@ def _summary(task: CrossValidation, folds: Sequence[Sequence[CaseScore]], chosen
         f"| **test**, model of fold {chosen} | {markdown_row(test)}",
         "",
         f"The model of fold {chosen} has the highest mean DSC on its own validation cases; it is "
-        "`best.pt`. Not validated for clinical use.",
+        f"`best.pt`. {MARKDOWN_NOTE} Not validated for clinical use.",
         "",
     ]
     return "\n".join(lines)

@@ -29,6 +29,7 @@ from model_export.cases import (
     Kind,
     TrainingCase,
     load_case,
+    open_case,
 )
 from model_export.config import SizeZyx, TrainingConfig
 
@@ -49,9 +50,6 @@ CENTRE_JITTER = 0.25
 
 LARGEST_OUTSIDE = 0.2
 """At most this share of a patch's size lies past one end of its case."""
-
-ENDOSTEAL_REACH_VOXELS = 3
-"""The endosteal loss counts this far outside the periosteal mask."""
 
 VALIDATION_STREAM = 1_000_003
 """Keeps validation patches apart from training patches of the same number."""
@@ -177,11 +175,13 @@ class PatchSource:
         sure = np.floor(trust + 1e-3)
         if config.role == "periosteal":
             return _as_patch(hu, outer, sure >= TRUST_PERIOSTEAL, case.kind)
-        if config.endosteal_input == "cropped":
-            return _as_patch(hu, (endosteal >= 0.5) & outer, sure >= TRUST_BOTH, case.kind)
-        seen = perturb_surface(outer, rng) if augmented and config.perturb_mask else outer
-        hu = np.where(seen, hu, np.float32(OUTSIDE_HU))
-        counted = (sure >= TRUST_BOTH) & _dilated(outer | seen)
+        counted, near = sure >= TRUST_BOTH, outer
+        if config.endosteal_input == "masked":
+            seen = perturb_surface(outer, rng) if augmented and config.perturb_mask else outer
+            hu = np.where(seen, hu, np.float32(OUTSIDE_HU))
+            near = outer | seen
+        if config.loss_reach_voxels is not None:
+            counted &= _dilated(near, config.loss_reach_voxels)
         return _as_patch(hu, (endosteal >= 0.5) & outer, counted, case.kind)
 
     def _centre(
@@ -191,7 +191,9 @@ class PatchSource:
         shape = case.hu.shape
         outside = LARGEST_OUTSIDE
         if config.placement == "crop":
-            centre = np.array([rng.uniform(0, shape[0]), *indexed.middle_yx])
+            # any window within the case, each alike
+            first = rng.integers(max(0, shape[0] - config.patch_zyx[0]) + 1)
+            centre = np.array([first + config.patch_zyx[0] // 2, *indexed.middle_yx])
             outside = 0.0
         elif rng.random() < config.background_share:
             bone = _other_bone(case)
@@ -207,7 +209,7 @@ class PatchSource:
 
 
 def _index(path: Path) -> _IndexedCase:
-    with np.load(path) as arrays:
+    with open_case(path) as arrays:
         kind: Kind = arrays["kind"].item()
         surface = arrays["surface"]
     highest = surface[:, 0].max()
@@ -249,11 +251,10 @@ def _block(
     return block
 
 
-def _dilated(mask: BoolArray) -> BoolArray:
-    """The mask grown by a cube of ``ENDOSTEAL_REACH_VOXELS`` each way."""
-    width = 2 * ENDOSTEAL_REACH_VOXELS + 1
+def _dilated(mask: BoolArray, voxels: int) -> BoolArray:
+    """The mask grown by a cube of so many voxels each way."""
     grown = torch.nn.functional.max_pool3d(
-        torch.from_numpy(mask)[None].float(), width, stride=1, padding=ENDOSTEAL_REACH_VOXELS
+        torch.from_numpy(mask)[None].float(), 2 * voxels + 1, stride=1, padding=voxels
     )
     return np.asarray(grown[0].numpy() > 0, dtype=np.bool_)
 

@@ -21,6 +21,7 @@ from model_export.evaluation import (
 from service.domain.findings import FemurSide
 from service.domain.imaging import FemurMasks
 from service.domain.ports import PatchPredictor
+from service.domain.window import MAX_STRIDE_Z
 from service.pipeline.cascade import DEFAULT_STRIDE_Z, Networks
 
 SHIPPED_WEIGHTS = Path(__file__).parents[1] / "service" / "weights"
@@ -30,8 +31,9 @@ REPORT_NAME = "evaluation.md"
 CAVEAT = """Rows of the paper stand beside ours, not against them: the cases differ, and so do the
 regions. The paper's head and neck are those of Mindways' software, which are not public; ours are
 `regions/v1` (docs/regions.md), whose neck is longer. The neck slab holds, in the reference, the
-paper's mean neck volume (6.83 cm3) about the neck centre; its relative error is the like of the
-paper's femur neck. Phantoms are phantoms; nothing here is validated for clinical use.
+paper's mean neck volume (6.83 cm3) about the neck centre, and the same slab is cut from the found
+mask, so that errors of landmarks are left out of its relative error; the paper's neck may hold such
+errors. Phantoms are phantoms; nothing here is validated for clinical use.
 
 Scores count only voxels whose reference is trusted, less the outermost of each case; a volume
 counts where all of it is trusted in the reference. ± is the standard deviation over femurs. How
@@ -47,7 +49,9 @@ def evaluate(
     endosteal: Annotated[
         Path, typer.Option(help="ONNX file, or folder of a run.")
     ] = SHIPPED_WEIGHTS / "endosteal.onnx",
-    stride_z: Annotated[int, typer.Option(min=1, help="1 is the paper's.")] = DEFAULT_STRIDE_Z,
+    stride_z: Annotated[
+        int, typer.Option(min=1, max=MAX_STRIDE_Z, help="1 is the paper's.")
+    ] = DEFAULT_STRIDE_Z,
     endosteal_input: Annotated[
         EndostealInput, typer.Option(help="`cropped` is the paper's comparison.")
     ] = "masked",

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from model_export.cases import TRUST_BOTH, TRUST_PERIOSTEAL, Kind, TrainingCase
+from model_export.config import Role
 from model_export.metrics import (
     average_surface_distance_mm,
     dice,
@@ -140,30 +141,39 @@ def score(case: TrainingCase, found: FemurMasks, seconds: float) -> FemurScore:
     return FemurScore(
         name=case.name,
         kind=case.kind,
-        periosteal=_surface(
-            found.periosteal, reference.periosteal, case.trust >= TRUST_PERIOSTEAL, case
-        ),
-        endosteal=_surface(found.endosteal, reference.endosteal, case.trust >= TRUST_BOTH, case),
+        periosteal=score_surface(case, "periosteal", found.periosteal),
+        endosteal=score_surface(case, "endosteal", found.endosteal),
         true_cm3=tuple(v if t else NAN for v, t in zip(true_cm3, trusted, strict=True)),
         found_cm3=tuple(v if t else NAN for v, t in zip(found_cm3, trusted, strict=True)),
         seconds=seconds,
     )
 
 
-def _surface(
-    found: BoolArray, reference: BoolArray, trusted: BoolArray, case: TrainingCase
-) -> SurfaceScore | None:
-    """Scores of one surface over trusted voxels.
+def score_surface(case: TrainingCase, role: Role, found: BoolArray) -> SurfaceScore | None:
+    """Scores of one surface over the voxels whose label may be trusted.
 
     The case's outermost voxels do not count: where bone goes on outside, both masks are cut there,
     and the cut faces would count as perfect surface.
+
+    Args:
+        case: with the reference.
+        role: which surface.
+        found: bool ``[z, y, x]`` on the case's grid; may be empty.
+
+    Returns:
+        None where no voxel of the reference surface's inside may be trusted.
     """
-    counted = np.zeros_like(trusted)
+    outer = np.asarray(case.periosteal, dtype=np.bool_)
+    if role == "periosteal":
+        reference, needed = outer, TRUST_PERIOSTEAL
+    else:
+        reference, needed = np.asarray(case.endosteal, dtype=np.bool_), TRUST_BOTH
     inner = (slice(1, -1),) * 3
-    counted[inner] = trusted[inner]
+    counted: BoolArray = np.zeros(reference.shape, dtype=np.bool_)
+    counted[inner] = np.asarray(case.trust)[inner] >= needed
     if not (reference & counted).any():
         return None
-    crop = paper_crop(np.asarray(case.periosteal, dtype=np.bool_))
+    crop = paper_crop(outer)
     spacing = CONTRACT_SPACING_MM
     return SurfaceScore(
         dice=dice(found, reference, counted),

@@ -102,7 +102,11 @@ def _draw_slice(axis: Axes, hu: np.ndarray, pair: Sequence[BoolArray], aspect: f
 
 
 def draw_relative_errors(scores: Sequence[FemurScore], path: Path) -> None:
-    """Fig. 8: relative error against the reference's volume, a panel per target of Table 2."""
+    """Fig. 8: relative error against the reference's volume, a panel per target of Table 2.
+
+    A femur without that volume has no point; the title says how many were measured of those whose
+    reference has it.
+    """
     columns = 5
     rows = -(-len(TARGETS) // columns)
     figure = Figure(figsize=(3.2 * columns, 2.9 * rows), layout="constrained")
@@ -112,9 +116,11 @@ def draw_relative_errors(scores: Sequence[FemurScore], path: Path) -> None:
     for number, (target, panel) in enumerate(zip(TARGETS, panels, strict=False)):
         true = np.array([score.true_cm3[number] for score in scores])
         found = np.array([score.found_cm3[number] for score in scores])
-        panel.scatter(true, relative_errors_percent(true, found), s=14)
+        errors = relative_errors_percent(true, found)
+        measured = f"{np.isfinite(errors).sum()} of {np.isfinite(true).sum()}"
+        panel.scatter(true, errors, s=14)
         panel.set_ylim(bottom=0)
-        panel.set_title(f"({'abcdefghi'[number]}) {target.name}", fontsize=9)
+        panel.set_title(f"({'abcdefghi'[number]}) {target.name}: {measured}", fontsize=9)
         panel.set_xlabel("reference (cm³)", fontsize=8)
         panel.set_ylabel("relative error (%)", fontsize=8)
         panel.tick_params(labelsize=8)

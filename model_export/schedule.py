@@ -26,6 +26,9 @@ class Budget:
         if (self.steps or self.minutes or 0) <= 0:
             raise RunError("a budget must be more than nothing")
 
+    def __str__(self) -> str:
+        return f"{self.steps} steps" if self.minutes is None else f"{self.minutes:g} minutes"
+
     def share_used(self, step: int, seconds: float) -> float:
         """0 at the start, 1 and above when used up."""
         if self.steps is not None:

@@ -1,61 +1,61 @@
-"""One network on whole cases, as production runs it: sliding window, Otsu, largest component."""
+"""One surface on whole cases, as production finds it: sliding window, Otsu, largest component."""
 
 from __future__ import annotations
 
 import csv
 import statistics
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
-from model_export.cases import TRUST_BOTH, TRUST_PERIOSTEAL, TrainingCase, load_case
-from model_export.metrics import average_surface_distance_mm, dice, hausdorff95_mm
+from model_export.cases import CaseError, TrainingCase, load_case
+from model_export.evaluation import Cascade, SurfaceScore, grid_of, score_surface
 from model_export.predictor import TorchPredictor
 from service.domain.findings import FemurSide
-from service.domain.geometry import VolumeGeometry
-from service.domain.imaging import CONTRACT_SPACING_MM, BoolArray, CroppedVolume
+from service.domain.geometry import FloatArray
+from service.domain.imaging import BoolArray, CroppedVolume
 from service.pipeline.cascade import DEFAULT_STRIDE_Z, find_surface
 from service.pipeline.masks import inside_only
 
 
-class CaseScore(BaseModel):
-    """How well one surface of one case was found, over the voxels whose label is trusted."""
-
-    model_config = ConfigDict(frozen=True)
+@dataclass(frozen=True)
+class CaseScore:
+    """How well one surface of one case was found; None where its reference may not be trusted."""
 
     case: str
-    dice: float
-    asd_mm: float
-    hausdorff95_mm: float
+    surface: SurfaceScore | None
 
 
-def score_case(path: Path, predictor: TorchPredictor) -> CaseScore:
-    """Scores one network alone: the endosteal one is given the reference's periosteal mask.
+def score_alone(path: Path, predictor: TorchPredictor) -> CaseScore:
+    """Scores one network by itself.
 
     Args:
         path: a case file.
-        predictor: of either role. A network of the masked CT sees the CT inside the reference
+        predictor: of either role. A network of the masked CT sees the CT inside the reference's
             periosteal mask and its find is kept within; one of the cropped CT sees all of it.
     """
     case = load_case(path)
     found = find_mask(case, predictor)
-    endosteal = predictor.config.role == "endosteal"
-    reference = np.asarray(case.endosteal if endosteal else case.periosteal) > 0
-    counted = np.asarray(case.trust) >= (TRUST_BOTH if endosteal else TRUST_PERIOSTEAL)
-    return CaseScore(
-        case=case.name,
-        dice=dice(found, reference, counted),
-        asd_mm=average_surface_distance_mm(found, reference, CONTRACT_SPACING_MM, counted),
-        hausdorff95_mm=hausdorff95_mm(found, reference, CONTRACT_SPACING_MM, counted),
-    )
+    return CaseScore(case.name, score_surface(case, predictor.config.role, found))
+
+
+def score_endosteal(path: Path, cascade: Cascade) -> CaseScore:
+    """Scores the endosteal surface as the cascade delivers it, with the periosteal mask it found.
+
+    Args:
+        path: a case file.
+        cascade: both networks and what the second one sees.
+    """
+    case = load_case(path)
+    found = cascade.segment(case, lambda: None)
+    return CaseScore(case.name, score_surface(case, "endosteal", found.endosteal))
 
 
 def find_mask(case: TrainingCase, predictor: TorchPredictor) -> BoolArray:
     """The network's mask of a whole case, bool ``[z, y, x]``; all false where it saw nothing."""
-    grid = VolumeGeometry.axis_aligned(case.hu.shape, CONTRACT_SPACING_MM)
-    crop = CroppedVolume(FemurSide.LEFT, case.hu.astype(np.float32), grid)
+    crop = CroppedVolume(FemurSide.LEFT, case.hu.astype(np.float32), grid_of(case))
     config, inside = predictor.config, np.asarray(case.periosteal) > 0
     masked = config.role == "endosteal" and config.endosteal_input == "masked"
     if masked:
@@ -66,36 +66,80 @@ def find_mask(case: TrainingCase, predictor: TorchPredictor) -> BoolArray:
     return surface.mask & inside if masked else surface.mask
 
 
+def scored(scores: Iterable[CaseScore]) -> tuple[SurfaceScore, ...]:
+    """The scores of the cases whose reference may be trusted."""
+    return tuple(score.surface for score in scores if score.surface is not None)
+
+
 def mean_dice(scores: Sequence[CaseScore]) -> float:
-    """Mean DSC of at least one case."""
-    return statistics.fmean(score.dice for score in scores)
+    """Mean DSC over the cases that have one.
+
+    Raises:
+        CaseError: if none has.
+    """
+    known = scored(scores)
+    if not known:
+        names = ", ".join(score.case for score in scores)
+        raise CaseError(f"no case to score on has a reference that may be trusted: {names}")
+    return statistics.fmean(score.dice for score in known)
+
+
+MEASURES = tuple(field.name for field in fields(SurfaceScore))
 
 
 def write_scores(scores: Iterable[CaseScore], path: Path) -> None:
-    """One row per case as CSV, in place when whole."""
+    """One row per case as CSV, in place when whole; cells of a case not scored are empty."""
     partial = path.with_suffix(".partial")
     with partial.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(CaseScore.model_fields))
+        writer = csv.DictWriter(file, ["case", *MEASURES])
         writer.writeheader()
-        writer.writerows(score.model_dump() for score in scores)
+        for score in scores:
+            measures = asdict(score.surface) if score.surface else {}
+            writer.writerow({"case": score.case, **measures})
     partial.replace(path)
 
 
 def read_scores(path: Path) -> tuple[CaseScore, ...]:
     """Rows written by ``write_scores``."""
     with path.open(newline="") as file:
-        return tuple(CaseScore.model_validate(row) for row in csv.DictReader(file))
+        return tuple(
+            CaseScore(
+                row["case"],
+                SurfaceScore(*(float(row[name]) for name in MEASURES)) if row["dice"] else None,
+            )
+            for row in csv.DictReader(file)
+        )
 
 
 def markdown_row(scores: Sequence[CaseScore]) -> str:
-    """Cases, DSC mean and smallest, ASD and HD95 means, as cells of a Markdown table."""
-    smallest = min(score.dice for score in scores)
-    asd = statistics.fmean(score.asd_mm for score in scores)
-    hausdorff = statistics.fmean(score.hausdorff95_mm for score in scores)
-    return (
-        f"{len(scores)} | {mean_dice(scores):.4f} | {smallest:.4f} | {asd:.3f} | {hausdorff:.2f} |"
+    """``MARKDOWN_COLUMNS`` of some cases: means of what is finite."""
+    known = scored(scores)
+    values = np.array([astuple(score) for score in known]).reshape(-1, len(MEASURES))
+    dice, asd, specificity, sensitivity, hausdorff, surface = values.T
+    cells = (
+        f"{len(known)} of {len(scores)}",
+        _mean(dice, 4),
+        f"{dice.min():.4f}" if dice.size else "-",
+        _mean(asd, 3),
+        _mean(specificity, 4),
+        _mean(sensitivity, 4),
+        _mean(hausdorff, 2),
+        _mean(surface, 4),
+        str(int(np.isinf(asd).sum())),
     )
+    return " | ".join(cells) + " |"
 
 
-MARKDOWN_COLUMNS = "cases | DSC mean | DSC min | ASD mm | HD95 mm |"
-MARKDOWN_RULE = "--- | --- | --- | --- | --- |"
+def _mean(values: FloatArray, digits: int) -> str:
+    finite = values[np.isfinite(values)]
+    return f"{finite.mean():.{digits}f}" if finite.size else "-"
+
+
+MARKDOWN_COLUMNS = (
+    "scored | DSC mean | DSC min | ASD mm | SP | SN | HD95 mm | surface Dice | not found |"
+)
+MARKDOWN_RULE = "--- | " * 8 + "--- |"
+MARKDOWN_NOTE = (
+    "Measures and what counts are those of `evaluate` (docs/evaluation.md). A case whose reference "
+    "may not be trusted is not scored; a surface not found has no distance."
+)

@@ -58,14 +58,15 @@ class Trainer:
 
     Args:
         config: of a fresh run; a resumed one must have the same.
-        plan: see ``RunPlan``.
+        plan: see ``RunPlan``; a resumed run must have the same cases and budget.
 
     Attributes:
         budget: of the whole run.
         step, seconds: how far it is.
 
     Raises:
-        RunError: if the folder holds a run of another configuration, or there is no budget.
+        RunError: if the folder holds a run of another configuration, other cases or another
+            budget, if there is no budget, or no validation case to choose the best weights by.
         CaseError: if there is no case to train on.
     """
 
@@ -76,6 +77,13 @@ class Trainer:
         wanted = config.validation_patches if plan.cases.validation else 0
         held_out = PatchSource(plan.cases.validation, config) if wanted else None
         self.validation = [held_out.validation_patch(i) for i in range(wanted)] if held_out else []
+        if config.select == "best" and not self.validation:
+            raise RunError(
+                f"configuration {config.name} keeps the weights of the best validation DSC, but "
+                "there is no case to validate with; put some into CASES/validation and the others "
+                "into CASES/train, or cross-validate"
+            )
+        self.cases = self.source.summary
         self.device = available_device()
         self.half = half_precision(config, self.device)
         torch.manual_seed(config.seed)
@@ -127,9 +135,11 @@ class Trainer:
             seconds=self.seconds,
             norm_frozen=self.norm_frozen,
             finished=self._share_used() >= 1,
-            cases=self.source.summary,
+            cases=self.cases,
             scaler=self.scaler.state_dict(),
             best_dice=self.best_dice,
+            case_names_sha256=self.plan.cases.names_sha256,
+            budget=str(self.budget),
         )
 
     def _advance(self, patch: Patch, started: float) -> CurvePoint:
@@ -217,17 +227,33 @@ class Trainer:
         if not (run / CHECKPOINT_NAME).exists():
             trim_curve(run, 0)
             if self.plan.initial is not None:
-                self.network.load_state_dict(load_checkpoint(self.plan.initial).network)
+                initial = load_checkpoint(self.plan.initial)
+                self.network.load_state_dict(initial.network)
+                self.cases += f", first weights of a run on {initial.cases}"
             return
         checkpoint = load_checkpoint(run)
-        if checkpoint.config() != self.config:
-            raise RunError(f"{run} holds a run of another configuration; choose another folder")
+        self._require_same(checkpoint)
+        self.cases = checkpoint.cases
         self.network.load_state_dict(checkpoint.network)
         self.optimizer.load_state_dict(checkpoint.optimizer)
         self.scaler.load_state_dict(checkpoint.scaler)
         self.step, self.seconds = checkpoint.step, checkpoint.seconds
         self.norm_frozen, self.best_dice = checkpoint.norm_frozen, checkpoint.best_dice
         trim_curve(run, self.step)
+
+    def _require_same(self, checkpoint: Checkpoint) -> None:
+        """Raises RunError where a resumed run would not be the one that was begun."""
+        same = {
+            "configuration": checkpoint.config() == self.config,
+            "set of cases": checkpoint.case_names_sha256 == self.plan.cases.names_sha256,
+            "budget": checkpoint.budget == str(self.budget),
+        }
+        differing = [what for what, is_same in same.items() if not is_same]
+        if differing:
+            raise RunError(
+                f"{self.plan.run} holds a run of another {' and another '.join(differing)}; ask "
+                "for the same, or choose another folder"
+            )
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from service.errors import ServiceError
 from service.settings import Settings
 
 if TYPE_CHECKING:
+    from service.adapters.onnx_predictor import OnnxPredictor
     from service.adapters.upload_archive import ArchiveLimits
     from service.api.dependencies import ApiServices
     from service.domain.findings import AnalysisReport
@@ -97,7 +98,7 @@ def build_api(settings: Settings) -> ApiServices:
 
 
 def build_worker(settings: Settings) -> WorkerServices:
-    """What a worker works with; the networks are loaded at the first job.
+    """What a worker works with; ``prepare`` loads the networks.
 
     Raises:
         ServiceError: ``no_broker``.
@@ -105,11 +106,13 @@ def build_worker(settings: Settings) -> WorkerServices:
     from service.worker.services import RunLimits, WorkerServices
 
     configure_logging(settings.log_level)
+    analysis = _ArchiveAnalysis(settings)
     return WorkerServices(
         jobs=_job_store(settings),
         objects=FolderObjectStore(settings.data_dir),
         queue=_task_queue(settings),
-        analyse=_ArchiveAnalysis(settings),
+        prepare=analysis.prepare,
+        analyse=analysis,
         limits=RunLimits(
             lease_s=settings.lease_s,
             stall_s=settings.stall_limit_s,
@@ -138,21 +141,27 @@ def run_worker(settings: Settings) -> int:
     return run(WorkerRecipe(settings, build_worker))
 
 
-def load_networks(settings: Settings) -> Networks:
-    """Both networks, loaded and checked.
+def load_predictors(settings: Settings) -> tuple[OnnxPredictor, OnnxPredictor]:
+    """The periosteal and the endosteal network, loaded and checked.
 
     Raises:
         ModelError: a file is missing or breaks its contract.
     """
     from service.adapters.onnx_predictor import RuntimeOptions, load_predictor
-    from service.pipeline.cascade import Networks
 
     runtime = RuntimeOptions(provider=settings.provider, threads=settings.threads)
     folder = settings.weights_dir
-    return Networks(
-        periosteal=load_predictor(folder / "periosteal.onnx", "periosteal", runtime),
-        endosteal=load_predictor(folder / "endosteal.onnx", "endosteal", runtime),
+    return (
+        load_predictor(folder / "periosteal.onnx", "periosteal", runtime),
+        load_predictor(folder / "endosteal.onnx", "endosteal", runtime),
     )
+
+
+def load_networks(settings: Settings) -> Networks:
+    """The cascade of both networks; raises as load_predictors."""
+    from service.pipeline.cascade import Networks
+
+    return Networks(*load_predictors(settings))
 
 
 def analyse_archive(
@@ -204,7 +213,7 @@ def analyse_archive(
 
 
 class _ArchiveAnalysis:
-    """An Analyse that loads the networks when they are first needed and keeps them."""
+    """An Analyse that loads the networks once, when told to or first needed."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -214,6 +223,17 @@ class _ArchiveAnalysis:
         networks = load_networks(self._settings)
         logging.getLogger(__name__).info("networks run on %s", networks.periosteal.provider)
         return networks
+
+    def prepare(self) -> None:
+        """Load the networks and the pipeline's modules.
+
+        Raises:
+            ModelError: a file is missing or breaks its contract.
+        """
+        import service.artifacts.results
+        import service.pipeline.run  # noqa: F401
+
+        _ = self._networks
 
     def __call__(
         self, archive: Path, out_dir: Path, options: JobOptions, listener: ProgressListener

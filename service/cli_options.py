@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from service.domain.window import MAX_STRIDE_Z
+
 if TYPE_CHECKING:
     from service.domain.calibration import Calibration
     from service.domain.jobs import JobOptions
@@ -22,7 +24,8 @@ OutFolder = Annotated[
     typer.Option("--out", help="Folder for the results; must be empty or not exist yet."),
 ]
 Stride = Annotated[
-    int | None, typer.Option(min=1, help="Slices between windows; 1 is the paper's.")
+    int | None,
+    typer.Option(min=1, max=MAX_STRIDE_Z, help="Slices between windows; 1 is the paper's."),
 ]
 SeriesUid = Annotated[
     str | None, typer.Option("--series", help="Series Instance UID, where the zip has several.")

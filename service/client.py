@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from service.domain.findings import AnalysisReport
 from service.domain.jobs import JobFailure, JobOptions, JobState, Progress, Stage
-from service.errors import FemurctError, InputError, ServiceError
+from service.errors import INPUT_CODES, FemurctError, InputError, ServiceError
 
 REPORT_NAME = "report.json"
 """The artifact that is read here; the others are only saved."""
@@ -37,26 +37,11 @@ the API takes seconds, and an accepted job outlives it."""
 RETRY_PAUSE_S = 1.0
 """Pause before asking again a service that is away."""
 
-UNUSABLE_STATUSES = frozenset({400, 413, 415, 422})
-"""Answers that blame what was sent; every other refusal blames the service or the key."""
+UPLOAD_FAULTS = frozenset({"empty_body", "upload_too_large"})
+"""Refusals that blame the zip; every other one blames the request, the key or the service."""
 
 FIRST_SERVER_ERROR = 500
 """Statuses from here on may pass: the broker is starting, say."""
-
-SERVICE_FAULTS = frozenset(
-    {
-        "cancelled",
-        "deadline_exceeded",
-        "expired",
-        "internal_error",
-        "invalid_geometry",
-        "model_output",
-        "model_unusable",
-        "storage_full",
-        "worker_lost",
-    }
-)
-"""Codes of failed jobs that do not mean the series was bad."""
 
 
 class RemoteJob(BaseModel):
@@ -148,7 +133,7 @@ class ServiceClient:
             on_sent: told the number of bytes of each step sent.
 
         Raises:
-            InputError: the service says that the upload cannot be used.
+            InputError: the service says that the zip is empty or too large.
             ServiceError: the service cannot be reached, or refuses.
         """
         chosen = {
@@ -195,7 +180,7 @@ class ServiceClient:
         failure = job.error or JobFailure(
             code=str(job.state), detail=f"the job was {job.state} and has no result"
         )
-        kind = FemurctError if failure.code in SERVICE_FAULTS else InputError
+        kind = InputError if failure.code in INPUT_CODES else FemurctError
         raise kind(failure.detail, code=failure.code)
 
     def download(self, job: RemoteJob, folder: Path) -> AnalysisReport:
@@ -212,7 +197,9 @@ class ServiceClient:
             listing = _Artifacts.model_validate_json(self._get(artifacts).content)
             for artifact in listing.artifacts:
                 self._save(f"{artifacts}/{artifact.name}", folder / artifact.name)
-            return AnalysisReport.model_validate_json((folder / REPORT_NAME).read_bytes())
+            text = (folder / REPORT_NAME).read_bytes()
+            # keys are added to the report: a newer service may know more of them
+            return AnalysisReport.model_validate_json(text, extra="ignore")
         except (ValidationError, FileNotFoundError):
             raise self._unexpected("a result that is not one") from None
 
@@ -276,7 +263,7 @@ class ServiceClient:
         except ValidationError:
             problem = _Problem(detail=f"{self.url} answers with status {status}, unexplained")
         detail = problem.detail or problem.title
-        if status in UNUSABLE_STATUSES:
+        if problem.code in UPLOAD_FAULTS:
             return InputError(detail, code=problem.code)
         kind = ServiceAway if status >= FIRST_SERVER_ERROR else ServiceError
         return kind(detail, code=problem.code)

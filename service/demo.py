@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -28,33 +27,33 @@ from service.console import (
 from service.domain.findings import AnalysisReport, Compartments, FemurReport
 from service.domain.jobs import JobOptions
 from service.errors import ServiceError
+from service.output_folder import filled_or_absent
 from service.sample.generate import generate_sample
 from service.sample.truth import SampleTruth
-from service.submission import submit_and_fetch
+from service.submission import SubmitInterrupted, submit_and_fetch
 from service.supervisor import STOP_TIMEOUT_S
 from service.up import free_port
 
 START_TIMEOUT_S = 120.0
 """A service that is not ready by then will not be."""
 
-MARKER = "report.json"
-"""A folder that holds other files and no report is not the demo's, and is left alone."""
+MANIFEST = ".femurct-demo"
+"""Names what a demo left in its folder; a folder that holds anything else is left alone."""
 
 
 def run_demo(out: Path, seed: int, console: Console) -> None:
     """Everything a user would do by hand, shown on the way.
 
     Args:
-        out: the results; an earlier demo's are replaced.
+        out: the results; an earlier demo's are replaced once the new ones are there.
         seed: draws another body.
         console: where it is shown.
 
     Raises:
         FemurctError: as the commands that it stands for.
-        FileExistsError: ``out`` holds something else than results.
+        FileExistsError: ``out`` holds something else than an earlier demo's files.
     """
-    if out.exists() and any(out.iterdir()) and not (out / MARKER).exists():
-        raise FileExistsError(f"{out} holds files that are no results; name another with --out")
+    _earlier_files(out)
     with tempfile.TemporaryDirectory(prefix="femurct-demo-") as name:
         folder = Path(name)
         series = folder / "series.zip"
@@ -67,8 +66,12 @@ def run_demo(out: Path, seed: int, console: Console) -> None:
             console.print(f"femurct is ready at {client.url}")
             console.rule("the series is submitted over HTTP (femurct submit)")
             began = time.monotonic()
-            shutil.rmtree(out, ignore_errors=True)
-            report = submit_and_fetch(client, series, JobOptions(), out, console)
+            with filled_or_absent(out) as fresh:
+                report = _submitted(client, series, fresh, console)
+                names = sorted(path.name for path in fresh.iterdir())
+                (fresh / MANIFEST).write_text("\n".join([MANIFEST, *names]) + "\n", "utf-8")
+                for path in _earlier_files(out):
+                    path.unlink()
             seconds = time.monotonic() - began
     show_comparison(console, report, SampleTruth.model_validate_json(truth_text))
     show_flags(console, report)
@@ -77,6 +80,28 @@ def run_demo(out: Path, seed: int, console: Console) -> None:
     console.print(
         "the service is stopped; 'make serve' starts one, its API is described at /docs there"
     )
+
+
+def _submitted(client: ServiceClient, series: Path, out: Path, console: Console) -> AnalysisReport:
+    try:
+        return submit_and_fetch(client, series, JobOptions(), out, console)
+    except SubmitInterrupted:
+        # the demo's own service goes, with the job and its files
+        raise KeyboardInterrupt from None
+
+
+def _earlier_files(out: Path) -> tuple[Path, ...]:
+    """What an earlier demo left; empty where there is no folder, or nothing in it.
+
+    Raises:
+        FileExistsError: somebody else's file lies there.
+    """
+    found = tuple(out.iterdir()) if out.exists() else ()
+    manifest = out / MANIFEST
+    names = manifest.read_text("utf-8").splitlines() if manifest.is_file() else []
+    if any(path.name not in names or path.is_dir() for path in found):
+        raise FileExistsError(f"{out} holds files that no demo left; name another with --out")
+    return found
 
 
 def show_comparison(console: Console, report: AnalysisReport, truth: SampleTruth) -> None:

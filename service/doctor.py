@@ -16,19 +16,13 @@ from service.settings import Settings
 
 OLDEST_PYTHON = (3, 11)
 
-NEEDED_MEMORY_GIB = 3.0
-"""Free memory that a worker needs for a series of 512 x 512 x 250 voxels (measured: 2.4 GiB)."""
+RUN_MEMORY_GIB = 2.5
+"""Free memory that a run on 512 x 512 x 250 voxels needs (measured: 2.4 GiB)."""
 
-NEEDED_DISK_GIB = 5.0
-"""Free space for an upload of the largest default size, unpacked once."""
+RESULT_DISK_GIB = 1.0
+"""Free space for results and the broker's file, beside the largest upload."""
 
 GIB = 1024**3
-
-WHY_PROVIDER = {
-    "CUDAExecutionProvider": "a CUDA device answers",
-    "OpenVINOExecutionProvider": "no CUDA device answers; OpenVINO is the faster one on a CPU",
-    "CPUExecutionProvider": "neither a CUDA device nor the OpenVINO plugin works here",
-}
 
 
 @dataclass(frozen=True)
@@ -45,8 +39,8 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield _python()
     yield from _networks(settings)
     yield _broker(settings)
-    yield _data_folder(settings.data_dir)
-    yield _memory()
+    yield _data_folder(settings)
+    yield _memory(settings)
 
 
 def _python() -> Check:
@@ -60,21 +54,20 @@ def _python() -> Check:
 
 
 def _networks(settings: Settings) -> Iterator[Check]:
-    from service.bootstrap import load_networks
+    from service.bootstrap import load_predictors
 
     try:
-        networks = load_networks(settings)
+        networks = load_predictors(settings)
     except FemurctError as error:
         yield Check("networks", False, error.detail)
         return
-    for network in (networks.periosteal, networks.endosteal):
+    for network in networks:
         yield Check(
             f"{network.contract.role} network", True, f"contract kept, SHA-256 {network.sha256}"
         )
-    provider = networks.periosteal.provider
-    asked = settings.provider != "auto"
-    why = f"FEMURCT_PROVIDER={settings.provider}" if asked else WHY_PROVIDER.get(provider, "")
-    yield Check("provider", True, f"{provider}: {why}")
+    first = networks[0]
+    found = f"{first.provider} (FEMURCT_PROVIDER={settings.provider})"
+    yield Check("provider", True, "; not ".join((found, *first.skipped)))
 
 
 def _broker(settings: Settings) -> Check:
@@ -96,7 +89,10 @@ def _broker(settings: Settings) -> Check:
     return Check("broker", True, f"{kind}, protocol of Redis {version}")
 
 
-def _data_folder(folder: Path) -> Check:
+def _data_folder(settings: Settings) -> Check:
+    """Room for the largest upload; nothing is unpacked to disk."""
+    folder = settings.data_dir
+    needed = RESULT_DISK_GIB + settings.max_upload_bytes / GIB
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -104,16 +100,20 @@ def _data_folder(folder: Path) -> Check:
     except OSError as error:
         return Check("data folder", False, f"{error}; choose another with FEMURCT_DATA_DIR")
     free = shutil.disk_usage(folder).free / GIB
-    found = f"{folder} can be written to, {free:.0f} GiB free (needed: {NEEDED_DISK_GIB:.0f})"
-    return Check("data folder", free >= NEEDED_DISK_GIB, found)
+    found = f"{folder} can be written to, {free:.0f} GiB free (needed: {needed:.1f})"
+    return Check("data folder", free >= needed, found)
 
 
-def _memory() -> Check:
+def _memory(settings: Settings) -> Check:
+    """Room for the largest upload, unpacked in memory, beside a run on an ordinary series."""
+    needed = RUN_MEMORY_GIB + settings.max_unpacked_bytes / GIB
     free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / GIB
     meminfo = Path("/proc/meminfo")
     if meminfo.exists():
         # what the page cache holds is free for use, too
         lines = dict(line.split(":", 1) for line in meminfo.read_text("ascii").splitlines())
         free = int(lines["MemAvailable"].split()[0]) * 1024 / GIB
-    found = f"{free:.1f} GiB free (needed: {NEEDED_MEMORY_GIB:.0f})"
-    return Check("memory", free >= NEEDED_MEMORY_GIB, found)
+    found = (
+        f"{free:.1f} GiB free (needed: {needed:.1f}; less with a lower FEMURCT_MAX_UNPACKED_BYTES)"
+    )
+    return Check("memory", free >= needed, found)

@@ -18,6 +18,8 @@ identifier: members of an upload are named by their position, never by file name
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 
 class FemurctError(Exception):
     """Base of the tree.
@@ -37,27 +39,78 @@ class FemurctError(Exception):
 
 
 class InputError(FemurctError):
-    """What was sent cannot be used."""
+    """What was sent cannot be used.
+
+    Attributes:
+        codes: every code the class is raised with, so that who reads a code knows whom it blames.
+    """
 
     code = "unusable_input"
+    codes: ClassVar[frozenset[str]] = frozenset({"unusable_input"})
 
 
 class ArchiveError(InputError):
     """The upload is not an archive within the limits."""
 
     code = "not_a_zip"
+    codes = frozenset(
+        {
+            "archive_ratio_too_high",
+            "archive_too_large",
+            "archive_unpacks_too_large",
+            "corrupt_archive",
+            "empty_archive",
+            "encrypted_archive",
+            "member_too_large",
+            "nested_archive",
+            "not_a_zip",
+            "too_many_members",
+            "truncated_archive",
+            "unsupported_compression",
+        }
+    )
 
 
 class SeriesError(InputError):
     """The archive holds no CT series that makes a volume."""
 
     code = "unusable_series"
+    codes = frozenset(
+        {
+            "corrupt_dicom",
+            "duplicate_instance",
+            "duplicate_position",
+            "gantry_tilt",
+            "instance_count_mismatch",
+            "invalid_tag",
+            "missing_tag",
+            "mixed_orientation",
+            "mixed_pixel_spacing",
+            "no_ct_series",
+            "no_dicom",
+            "series_not_found",
+            "several_patients",
+            "slices_too_thick",
+            "too_few_slices",
+            "truncated_pixel_data",
+            "unaligned_slices",
+            "undecodable_pixel_data",
+            "uneven_spacing",
+            "unusable_series",
+            "volume_too_large",
+        }
+    )
 
 
 class AnatomyError(InputError):
     """The CT is readable, and what is to be measured is not in it."""
 
     code = "no_proximal_femur"
+    codes = frozenset({"no_proximal_femur"})
+
+
+INPUT_CODES = InputError.codes | ArchiveError.codes | SeriesError.codes | AnatomyError.codes
+"""Codes that blame what was sent, not who worked on it."""
 
 
 class GeometryError(FemurctError):

@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from service.domain.window import MAX_STRIDE_Z
+
 MIB = 1024 * 1024
 
 
@@ -45,7 +47,7 @@ class Settings(BaseSettings):
     )
     max_upload_bytes: int = Field(default=2048 * MIB, ge=1, description="largest upload")
     max_archive_members: int = Field(default=20_000, ge=1, description="most files in a zip")
-    max_unpacked_bytes: int = Field(default=4096 * MIB, ge=1, description="most bytes unpacked")
+    max_unpacked_bytes: int = Field(default=2048 * MIB, ge=1, description="most bytes unpacked")
     max_member_bytes: int = Field(default=1024 * MIB, ge=1, description="largest unpacked file")
     max_waiting_jobs: int = Field(default=1000, ge=1, description="uploads refused beyond this")
     weights_dir: Path = Field(
@@ -57,7 +59,10 @@ class Settings(BaseSettings):
     )
     threads: int = Field(default=0, ge=0, description="CPU threads per worker; 0: one per core")
     stride_z: int | None = Field(
-        default=None, ge=1, description="slices between windows; unset: the benchmarked default"
+        default=None,
+        ge=1,
+        le=MAX_STRIDE_Z,
+        description="slices between windows; unset: the benchmarked default",
     )
     job_deadline_s: float = Field(default=3600.0, gt=0, description="longest run of one job")
     stall_limit_s: float = Field(

@@ -9,7 +9,7 @@ import numpy as np
 from model_export.phantoms.anatomy import HipSide, PhantomAnatomy
 from model_export.phantoms.cortex import cortical_thickness_mm
 from model_export.phantoms.field_grid import FieldGrid, distance_grid
-from model_export.phantoms.subject import Joint
+from model_export.phantoms.subject import Joint, side_generator
 from model_export.phantoms.trabeculae import trabecular_hu
 from service.sample.distance_fields import (
     FloatArray,
@@ -79,7 +79,7 @@ def femur_fields(anatomy: PhantomAnatomy, side: HipSide) -> BoneFields:
     plain = distance_grid(side.framed.surface, low, high, FEMUR_STEP_MM)
     nodes = plain.nodes()
     joint = anatomy.subject.joints[side.index]
-    rng = np.random.default_rng((anatomy.subject.seed, DISEASE_STREAM, side.index))
+    rng = side_generator(anatomy.subject.seed, DISEASE_STREAM, side.index)
     distance = plain.values + np.float32(ROUGH_MM) * anatomy.texture.at(nodes, (4.0, 4.0, 5.0))
     distance = _with_fovea(distance, nodes, femur)
     distance = _with_osteophytes(distance, nodes, femur, joint, rng)
@@ -121,13 +121,15 @@ def pelvis_fields(
     joint = anatomy.subject.joints[side.index]
     outside = femur.surface.at(at_femur)
     off_head = at_femur.minus(side.placed.head_centre).length()
-    away = smooth_step(off_head, side.placed.head_radius_mm * 1.1, side.placed.head_radius_mm * 1.5)
+    radius = side.placed.head_radius_mm
+    # beyond the articular surface, which lies a gap off the head, the bones part further
+    away = smooth_step(off_head - np.float32(joint.gap_mm), radius * 1.1, radius * 1.5)
     gap = np.float32(joint.gap_mm) + np.float32(3.0) * away
     carved = np.maximum(plain.values, gap - outside)
     shell = np.maximum(
         np.maximum(gap - outside, outside - gap - SHELL_MM), plain.values - FILLED_MM
     )
-    articular = np.maximum(shell, off_head - np.float32(1.5 * side.placed.head_radius_mm))
+    articular = np.maximum(shell, off_head - np.float32(1.5 * radius))
     distance = np.maximum(smooth_union(carved, articular, 2.0), gap - outside)
     tissue = anatomy.subject.tissue
     texture = anatomy.texture

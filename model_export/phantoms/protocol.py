@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from model_export.phantoms.subject import side_generator
+
 PROTOCOL_STREAM = 24
 """Keeps these draws apart from the others of the same seed."""
 
@@ -76,7 +78,7 @@ def draw_protocol(seed: int, side: int) -> Protocol:
     sigma = float(shared.uniform(0.35, 0.55) if bone_kernel else shared.uniform(0.5, 0.85))
     noise = float(shared.uniform(20, 60) if bone_kernel else shared.uniform(6, 30))
     overlap = 1.25 if shared.random() < 0.3 else 1.0
-    own = np.random.default_rng((seed, PROTOCOL_STREAM, side))
+    own = side_generator(seed, PROTOCOL_STREAM, side)
     margins = own.uniform(0.6 * MARGIN_MM, MARGIN_MM, 4)
     if own.random() < CROPPED_SHARE:
         margins[own.integers(0, 4)] = own.uniform(-18, 5)

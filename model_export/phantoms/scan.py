@@ -17,6 +17,7 @@ from model_export.phantoms.anatomy import HipSide, PhantomAnatomy
 from model_export.phantoms.bones import BoneFields, femur_fields, pelvis_fields
 from model_export.phantoms.metal import add_streaks
 from model_export.phantoms.protocol import Protocol
+from model_export.phantoms.subject import side_generator
 from model_export.phantoms.surroundings import (
     add_lump,
     draw_surroundings,
@@ -110,7 +111,7 @@ def scan_femur(anatomy: PhantomAnatomy, side: HipSide, protocol: Protocol) -> Fe
     canvas.add_bone(femur, side.placed.points_to_femur, compact)
     for clip in around.clips:
         add_lump(image, lattice, clip, protocol.pixel_mm)
-    rng = np.random.default_rng((anatomy.subject.seed, NOISE_STREAM, side.index))
+    rng = side_generator(anatomy.subject.seed, NOISE_STREAM, side.index)
     acquired = _acquire(image, protocol, rng)
     add_streaks(acquired, geometry, around.metal, rng)
     return FemurScan(np.clip(acquired, -1024, 3071), geometry, side, femur)

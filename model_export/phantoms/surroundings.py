@@ -8,6 +8,7 @@ import numpy as np
 
 from model_export.phantoms.anatomy import HipSide, PhantomAnatomy
 from model_export.phantoms.protocol import Protocol
+from model_export.phantoms.subject import side_generator
 from service.sample.body import soft_tissue, table_distance_mm
 from service.sample.distance_fields import (
     FloatArray,
@@ -76,7 +77,7 @@ class Surroundings(NamedTuple):
 def draw_surroundings(anatomy: PhantomAnatomy, side: HipSide) -> Surroundings:
     """The same anatomy and side always give the same."""
     subject = anatomy.subject
-    rng = np.random.default_rng((subject.seed, OBJECTS_STREAM, side.index))
+    rng = side_generator(subject.seed, OBJECTS_STREAM, side.index)
 
     def lump(distance: tuple[float, float], radius: tuple[float, float], hu: float) -> Lump:
         x, y, z = _beside_femur(side, rng, distance)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
+import logging
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import cache
+from io import StringIO
 from pathlib import Path
 from typing import Literal
 
@@ -16,11 +20,21 @@ from pydantic import ValidationError
 from service.domain.model_contract import METADATA_KEY, ModelContract
 from service.errors import ModelError
 
+logger = logging.getLogger(__name__)
+
 ProviderChoice = Literal["auto", "cuda", "openvino", "cpu"]
 
 OPENVINO = "OpenVINOExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 CPU = "CPUExecutionProvider"
+
+CANDIDATES: dict[ProviderChoice, tuple[str, ...]] = {
+    "auto": (CUDA, OPENVINO, CPU),
+    "cuda": (CUDA,),
+    "openvino": (OPENVINO,),
+    "cpu": (CPU,),
+}
+"""What is tried for each choice, fastest first."""
 
 
 @dataclass(frozen=True)
@@ -36,20 +50,35 @@ class RuntimeOptions:
     threads: int = 0
 
 
+@dataclass(frozen=True)
+class Choice:
+    """The provider that runs a network.
+
+    Attributes:
+        provider: its name in ONNX Runtime.
+        skipped: each faster one, and why it was not taken.
+    """
+
+    provider: str
+    skipped: tuple[str, ...] = ()
+
+
 class OnnxPredictor:
     """One network file in one ONNX Runtime session.
 
     Attributes:
         contract: what the file promises.
         provider: the execution provider that runs it.
+        skipped: as in Choice.
         sha256: of the file.
     """
 
     def __init__(
-        self, session: ort.InferenceSession, contract: ModelContract, provider: str, sha256: str
+        self, session: ort.InferenceSession, contract: ModelContract, choice: Choice, sha256: str
     ) -> None:
         self.contract = contract
-        self.provider = provider
+        self.provider = choice.provider
+        self.skipped = choice.skipped
         self.sha256 = sha256
         self._session = session
 
@@ -98,36 +127,60 @@ def load_predictor(
         raise ModelError(
             f"found no network file {path.name}; {role} needs one in the weights folder"
         ) from error
-    failures = []
-    for provider in _candidates(options.provider):
+    skipped: list[str] = []
+    for provider in CANDIDATES[options.provider]:
+        if missing := _missing(provider):
+            skipped.append(f"{provider}: {missing}")
+            continue
         try:
             session = _session(path, provider, options.threads)
         except Exception as error:  # ONNX Runtime's errors share no other base class
-            failures.append(f"{provider}: {str(error).splitlines()[0][:200]}")
+            reason = str(error).partition("\n")[0][:200]
+            skipped.append(f"{provider}: {reason}")
+            logger.warning("the %s network does not run on %s", role, skipped[-1])
             continue
+        sha256 = hashlib.sha256(model).hexdigest()
         contract = _contract(session, path, role)
-        return OnnxPredictor(session, contract, provider, hashlib.sha256(model).hexdigest())
-    raise ModelError(f"no provider could load {path.name} ({'; '.join(failures)})")
+        return OnnxPredictor(session, contract, Choice(provider, tuple(skipped)), sha256)
+    raise ModelError(f"no provider could load {path.name} ({'; '.join(skipped)})")
 
 
-def _candidates(choice: ProviderChoice) -> tuple[str, ...]:
-    if choice == "cuda" or (choice == "auto" and _has_cuda()):
-        return (CUDA,) if choice == "cuda" else (CUDA, CPU)
-    if choice == "openvino" or (choice == "auto" and _openvino_device() is not None):
-        return (OPENVINO,) if choice == "openvino" else (OPENVINO, CPU)
-    return (CPU,)
+def _missing(provider: str) -> str:
+    """What a provider needs and this machine lacks; empty where it is worth a try."""
+    if provider == CUDA and CUDA not in ort.get_available_providers():
+        return "this build of ONNX Runtime comes without CUDA"
+    if provider == CUDA and not _has_cuda_device():
+        return "no CUDA device answers"
+    if provider == OPENVINO and _openvino_device() is None:
+        return "the OpenVINO plugin is not installed, or offers no device for this CPU"
+    return ""
 
 
-def _has_cuda() -> bool:
-    """Whether a CUDA device answers; the provider's library alone says nothing."""
-    return (
-        any(
-            device.device.type == ort.OrtHardwareDeviceType.GPU
-            and device.device.vendor_id == 0x10DE
-            for device in ort.get_ep_devices()
-        )
-        and CUDA in ort.get_available_providers()
-    )
+def _has_cuda_device() -> bool:
+    """Whether NVIDIA's driver is there and counts a device.
+
+    ONNX Runtime's own list of devices comes from the display drivers, which a server may not load.
+    """
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    count = ctypes.c_int(0)
+    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
+        return False
+    return count.value > 0
+
+
+@cache
+def _preload_cuda() -> str:
+    """Load CUDA and cuDNN of the ``gpu`` extra, which lie where the linker does not look.
+
+    Returns:
+        The first thing that could not be loaded, as ONNX Runtime prints it; empty if none.
+    """
+    with redirect_stdout(StringIO()) as said:
+        ort.preload_dlls()
+    return said.getvalue().partition("\n")[0]
 
 
 @cache
@@ -155,17 +208,16 @@ def _session(path: Path, provider: str, threads: int) -> ort.InferenceSession:
     if threads:
         options.intra_op_num_threads = threads
     if provider == OPENVINO:
-        device = _openvino_device()
-        if device is None:
-            raise ModelError(
-                "the OpenVINO plugin is not installed, or offers no device for this CPU"
-            )
         settings = {"num_of_threads": str(threads)} if threads else {}
-        options.add_provider_for_devices([device], settings)
+        options.add_provider_for_devices([_openvino_device()], settings)
         return ort.InferenceSession(str(path), sess_options=options)
+    not_loaded = _preload_cuda() if provider == CUDA else ""
     session = ort.InferenceSession(str(path), sess_options=options, providers=[provider])
     if provider not in session.get_providers():
-        raise ModelError(f"{provider} does not work on this machine")
+        raise ModelError(
+            "it does not start; install femurct[gpu], or the CUDA and cuDNN that ONNX Runtime "
+            f"needs, and a driver for them. {not_loaded}".strip()
+        )
     return session
 
 

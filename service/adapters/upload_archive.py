@@ -52,7 +52,7 @@ class ArchiveLimits:
     archive_bytes: int = 2048 * MIB
     members: int = 20_000
     member_bytes: int = 1024 * MIB
-    total_bytes: int = 4096 * MIB
+    total_bytes: int = 2048 * MIB
     ratio: float = 500.0
 
 

@@ -45,7 +45,7 @@ class Metrics:
             "femurct_queue_depth", "Requests that wait for a worker", registry=self._registry
         )
         self._worker = Gauge(
-            "femurct_worker_alive", "1 while a worker runs", registry=self._registry
+            "femurct_worker_alive", "1 while a worker is ready", registry=self._registry
         )
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:

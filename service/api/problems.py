@@ -48,7 +48,7 @@ STATUS: dict[str, HTTPStatus] = {
 RETRY_AFTER_S = 5
 """When a client may ask again after 503."""
 
-_HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
+_NO_ROUTE = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
 
 
 class Problem(BaseModel):
@@ -104,12 +104,21 @@ def _on_invalid(_: Request, error: Exception) -> JSONResponse:
 def _on_http(request: Request, error: Exception) -> JSONResponse:
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers = error.headers if isinstance(error, HTTPException) else None
-    if status not in _HTTP_CODES:
+    if status not in _NO_ROUTE:
         return problem("internal_error" if status >= 500 else "invalid_request", _INTERNAL)
-    detail = (
-        f"{request.method} {request.url.path} does not exist; GET /openapi.json lists what does"
-    )
-    return problem(_HTTP_CODES[status], detail, headers)
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = _methods(request) or (headers or {}).get("Allow", "")
+        detail = f"{request.url.path} does not take {request.method}; it takes {allowed}"
+        return problem("method_not_allowed", detail, {"Allow": allowed})
+    detail = f"{request.url.path} does not exist; GET /openapi.json lists what does"
+    return problem("not_found", detail, headers)
+
+
+def _methods(request: Request) -> str:
+    """All methods of the path; the exception names those of the path's first route only."""
+    pattern = getattr(request.scope.get("route"), "path", "")
+    methods = request.app.openapi()["paths"].get(pattern, {})
+    return ", ".join(sorted(method.upper() for method in methods))
 
 
 def _on_disconnect(_: Request, _error: Exception) -> JSONResponse:

@@ -5,19 +5,23 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict, Field, Json
+from pydantic import BaseModel, ConfigDict, Field, Json, model_validator
+from pydantic_core import PydanticCustomError
 
 from service.domain.calibration import Calibration
 from service.domain.jobs import Job, JobFailure, JobOptions, JobState, Progress, Stage
 from service.domain.model_contract import ModelFile
+from service.domain.window import MAX_STRIDE_Z
 
 
 class JobQuery(BaseModel):
-    """What a sender may choose in the query of a new job."""
+    """What a sender may choose in the query of a new job; anything else is refused."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    stride: int | None = Field(default=None, ge=1, le=64, description="slices between windows")
+    stride: int | None = Field(
+        default=None, ge=1, le=MAX_STRIDE_Z, description="slices between windows"
+    )
     series_instance_uid: str | None = Field(
         default=None,
         max_length=64,
@@ -38,6 +42,19 @@ class JobQuery(BaseModel):
         "where known, slope_sd, intercept_sd, correlation (docs/measurements.md)",
         examples=['{"slope":0.86,"intercept":-2.1,"unit":"mg/cm3 HA","method":"asynchronous"}'],
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_unknown(cls, given: dict[str, object]) -> dict[str, object]:
+        """A misspelt option would otherwise be a job that was not asked for."""
+        unknown = sorted(set(given) - set(cls.model_fields))
+        if unknown:
+            raise PydanticCustomError(
+                "unknown_option",
+                "no option is called {unknown}; known are {known}",
+                {"unknown": " or ".join(unknown), "known": ", ".join(cls.model_fields)},
+            )
+        return given
 
     def options(self) -> JobOptions:
         """As a job carries them."""

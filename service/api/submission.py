@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import secrets
+import time
 
 from service.api.dependencies import ApiServices
 from service.domain.job_recovery import find_job
@@ -13,6 +15,12 @@ from service.domain.ports import Upload
 from service.errors import JobError, ServiceError
 
 logger = logging.getLogger(__name__)
+
+LONGEST_ACCEPT_S = 300.0
+"""Syncing the largest upload to a slow disk takes less; a dead API holds its names so long."""
+
+ARRIVAL_INTERVAL_S = 0.1
+"""Between two looks at a job of the same name that is still arriving."""
 
 
 def check_capacity(services: ApiServices) -> None:
@@ -51,12 +59,23 @@ def submit(
         id=secrets.token_hex(16),
         input_sha256=upload.sha256,
         options=options,
-        idempotency_key=key,
         created_at=now,
         updated_at=now,
     )
+    # whoever finds a name claimed by this job waits for it instead of taking the name over
+    services.jobs.take_lease(_arriving(job.id), job.id, LONGEST_ACCEPT_S)
+    try:
+        earlier = _accepted(upload, job, key, services)
+    finally:
+        with contextlib.suppress(ServiceError):  # it lapses; a job that is durable is accepted
+            services.jobs.release_lease(_arriving(job.id), job.id)
+    return (_queued(job, services), True) if earlier is None else (earlier, False)
+
+
+def _accepted(upload: Upload, job: Job, key: str | None, services: ApiServices) -> Job | None:
+    """Make the job durable; none when it now is, else the earlier job that answers for it."""
     key_name = None if key is None else f"key:{hashlib.sha256(key.encode()).hexdigest()}"
-    earlier = _claimed(key_name, job, services) if key_name else None
+    earlier = _holder(key_name, job, services) if key_name else None
     if earlier is not None and earlier.fingerprint != job.fingerprint:
         raise ServiceError(
             "this Idempotency-Key came before with another upload or other options; "
@@ -64,32 +83,44 @@ def submit(
             code="idempotency_key_reused",
         )
     if earlier is not None:
-        return earlier, False
-    same = _claimed(f"input:{job.fingerprint}", job, services)
-    if same is not None and same.state not in _WITHOUT_RESULT:
+        return earlier
+    same = _holder(f"input:{job.fingerprint}", job, services, but_not=_WITHOUT_RESULT)
+    if same is not None:
         if key_name:
             services.jobs.claim(key_name, same.id, instead_of=job.id)
-        return same, False
-    if same is not None:
-        services.jobs.claim(f"input:{job.fingerprint}", job.id, instead_of=same.id)
+        return same
     upload.accept(job)
-    return _queued(job, services), True
+    return None
 
 
 _WITHOUT_RESULT = (JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED)
 """Such a job is no answer to the same upload sent again."""
 
 
-def _claimed(name: str, job: Job, services: ApiServices) -> Job | None:
-    """The job that holds a name; none when the new one does now."""
+def _holder(
+    name: str, job: Job, services: ApiServices, *, but_not: tuple[JobState, ...] = ()
+) -> Job | None:
+    """The job that holds a name; none when the new one does now.
+
+    A holder that is still arriving is waited for; one that was deleted, never arrived or is in a
+    state of ``but_not`` loses the name to the new job.
+    """
     holder = services.jobs.claim(name, job.id)
-    if holder == job.id:
-        return None
-    try:
-        return find_job(holder, services.jobs, services.objects)
-    except JobError:  # deleted, or never accepted
-        services.jobs.claim(name, job.id, instead_of=holder)
-        return None
+    while holder != job.id:
+        is_arriving = services.jobs.has_lease(_arriving(holder))  # asked first: it ends by arriving
+        with contextlib.suppress(JobError):
+            found = find_job(holder, services.jobs, services.objects)
+            if found.state not in but_not:
+                return found
+        if is_arriving:
+            time.sleep(ARRIVAL_INTERVAL_S)
+        holder = services.jobs.claim(name, job.id, instead_of=None if is_arriving else holder)
+    return None
+
+
+def _arriving(job_id: str) -> str:
+    """The lease held while a job claims its names and is made durable."""
+    return f"arriving:{job_id}"
 
 
 def _queued(job: Job, services: ApiServices) -> Job:

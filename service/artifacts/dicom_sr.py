@@ -29,9 +29,10 @@ from pydicom.sr.coding import Code
 
 from service.artifacts.dicom_codes import (
     ARTIFICIAL_INTELLIGENCE,
-    COMPUTED_TOMOGRAPHY,
     CORTICAL_VOLUME,
+    CT_PROCEDURE,
     CUBIC_CENTIMETER,
+    DEVICE,
     FEMUR,
     IMAGING_REPORT,
     LATERALITY,
@@ -53,8 +54,6 @@ SERIES_NUMBER = 9002
 
 DEVICE_UID = "2.25.270266573684732884471339042043720504542"
 """Of the software as an observer, whatever machine it runs on."""
-
-DEVICE = CodedConcept("121007", "DCM", "Device")
 
 COMBINATION = ("neck", "trochanter", "intertrochanter")
 TOTAL = ("head", *COMBINATION)
@@ -97,7 +96,7 @@ def write_measurements(
             evidence=[*source.instances(), _reference_to(seg, source)],
             content=MeasurementReport(
                 observation_context=_observer(),
-                procedure_reported=COMPUTED_TOMOGRAPHY,
+                procedure_reported=CT_PROCEDURE,
                 imaging_measurements=groups,
                 title=IMAGING_REPORT,
             ),
@@ -131,7 +130,8 @@ def _observer() -> ObservationContext:
     )
     return ObservationContext(
         observer_device_context=ObserverContext(
-            observer_type=DEVICE, observer_identifying_attributes=device
+            observer_type=CodedConcept.from_code(DEVICE),
+            observer_identifying_attributes=device,
         )
     )
 

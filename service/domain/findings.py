@@ -7,9 +7,9 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from service.domain.calibration import Calibration
 from service.domain.frozen import Frozen as Frozen
 from service.domain.frozen import Vector as Vector
+from service.domain.jobs import JobOptions
 from service.domain.measurements import FemurMeasurements
 
 
@@ -34,6 +34,7 @@ class FlagCode(StrEnum):
     TRUNCATED_PROXIMAL = "TRUNCATED_PROXIMAL"
     TRUNCATED_DISTAL = "TRUNCATED_DISTAL"
     TRUNCATED_LATERAL = "TRUNCATED_LATERAL"
+    METAL = "METAL"
     LOW_CONFIDENCE = "LOW_CONFIDENCE"
     AXIS_NOT_CONVERGED = "AXIS_NOT_CONVERGED"
     HEAD_NOT_FOUND = "HEAD_NOT_FOUND"
@@ -228,14 +229,20 @@ class ModelUsed(Frozen):
 
 
 class Provenance(Frozen):
-    """What made this report, so that it can be made again."""
+    """What made this report, so that it can be made again.
+
+    Attributes:
+        stride_z: that was used, whether chosen or the default.
+        options: what was asked for; null in reports older than the key.
+        versions: of the libraries that a number may depend on.
+    """
 
     femurct_version: str
     input_sha256: str
     models: tuple[ModelUsed, ...]
     stride_z: int
+    options: JobOptions | None = None
     regions_definition: str = "regions/v1"
-    calibration: Calibration | None = None
     versions: dict[str, str] = Field(default_factory=dict)
 
 

@@ -54,6 +54,28 @@ class Member:
 
 
 @dataclass(frozen=True)
+class StoredPixels:
+    """How a file keeps the pixels of one slice, as its header says.
+
+    Attributes:
+        transfer_syntax_uid: (0002,0010).
+        bits_allocated, bits_stored, is_signed: of a stored value (PS3.5 8.1.1).
+        padding: Pixel Padding Value and, where given, its range limit; empty where there is none.
+        begin: where the pixels' bytes, compressed or not, begin in the file.
+        length: their number, 0 where pixels are absent or cut off; None where the place of a
+            slice's pixels is found by parsing the whole file only.
+    """
+
+    transfer_syntax_uid: str = ""
+    bits_allocated: int = 16
+    bits_stored: int = 16
+    is_signed: bool = True
+    padding: tuple[int, ...] = ()
+    begin: int = 0
+    length: int | None = 0
+
+
+@dataclass(frozen=True)
 class CtSlice:
     """One slice of the chosen series, geometry read and checked, pixels not yet decoded.
 
@@ -63,6 +85,7 @@ class CtSlice:
         position_lps_mm: centre of the first voxel, Image Position (Patient) (0020,0032).
         rescale_slope, rescale_intercept: stored value to HU (PS3.3 C.11.1.1.2).
         frame: which frame of an enhanced multi-frame file, from 0; None for a file of one slice.
+        pixels: how the file keeps them.
     """
 
     member: Member
@@ -71,6 +94,7 @@ class CtSlice:
     rescale_slope: float
     rescale_intercept: float
     frame: int | None = None
+    pixels: StoredPixels = StoredPixels()
 
 
 @dataclass(frozen=True, eq=False)

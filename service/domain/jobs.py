@@ -9,6 +9,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.domain.calibration import Calibration
+from service.domain.window import MAX_STRIDE_Z
 from service.errors import JobError
 
 
@@ -87,7 +88,7 @@ class JobOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    stride_z: int | None = Field(default=None, ge=1)
+    stride_z: int | None = Field(default=None, ge=1, le=MAX_STRIDE_Z)
     series_instance_uid: str | None = None
     expected_instances: int | None = Field(default=None, ge=1)
     resample_gaps: bool = False
@@ -103,7 +104,6 @@ class Job(BaseModel):
         options: what the sender chose.
         tries: runs started so far, less those ended by the worker's own shutdown.
         input_sha256: of the upload.
-        idempotency_key: the sender's name for this request.
         created_at, updated_at, started_at: UTC; ``started_at`` is of the last run.
         version: grows by one with each change (compare-and-set).
     """
@@ -118,7 +118,6 @@ class Job(BaseModel):
     options: JobOptions = JobOptions()
     tries: int = Field(default=0, ge=0)
     input_sha256: str = ""
-    idempotency_key: str | None = None
     created_at: datetime
     updated_at: datetime
     started_at: datetime | None = None

@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.domain.window import WINDOW_DEPTH
+
 METADATA_KEY = "femurct.contract"
 """The key of the contract's JSON in the ONNX file's ``metadata_props``."""
 
@@ -34,7 +36,7 @@ class ModelContract(BaseModel):
     schema_name: Literal["femurct.model/1"] = "femurct.model/1"
     role: Literal["periosteal", "endosteal"]
     spacing_mm: tuple[float, float, float] = (1.0, 0.8, 0.8)
-    window_zyx: tuple[int, int, int] = (64, 192, 192)
+    window_zyx: tuple[int, int, int] = (WINDOW_DEPTH, 192, 192)
     size_multiple: int = Field(default=16, ge=1)
     outside_hu: float = -500.0
     input_name: Literal["hu"] = "hu"

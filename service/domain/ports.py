@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 WORKER_ALIVE = "worker-alive"
-"""The lease that all workers share; while it is held, a worker lives."""
+"""The lease that all pool processes share; while it is held, one lives, its networks loaded."""
 
 
 class PatchPredictor(Protocol):

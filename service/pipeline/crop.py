@@ -37,9 +37,10 @@ BODY_WIDTH_MM = 300.0
 MARGIN_MM = 16.0
 """Kept around everything that is taken for femur."""
 
-PROXIMAL_REACH_MM = 125.0
-"""From the top of the shaft track to above the head, along z (lesser trochanter to dome of the
-head: 70-100 mm in adults)."""
+PROXIMAL_REACH_MM = 145.0
+"""From the top of the shaft track to above the head, along z. Lesser trochanter to dome of the head
+is 70-100 mm in adults, but a track may end below the lesser trochanter: the dome lay up to 95 mm
+above it in the reference series and 133 mm in the generated ones."""
 
 HEAD_HEIGHT_MM = 65.0
 """From the top of the shaft track to the head's centre, along z."""

@@ -12,12 +12,16 @@ from dataclasses import dataclass
 import pydicom
 from pydicom.datadict import dictionary_description, tag_for_keyword
 from pydicom.dataset import Dataset, FileDataset
-from pydicom.multival import MultiValue
-from pydicom.tag import Tag
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.tag import BaseTag, Tag
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from service.domain.imaging import Member
 from service.errors import SeriesError
+from service.pipeline.element_text import NUMBER, text_of
 
 HEADER_KEYWORDS = (
     "ImageType",
@@ -47,19 +51,24 @@ HEADER_KEYWORDS = (
     "SeriesDescription",
     "ConvolutionKernel",
     "GantryDetectorTilt",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "PixelPaddingValue",
+    "PixelPaddingRangeLimit",
 )
-"""All that choosing and ordering slices needs; nothing else, and no patient's name, is read.
+"""All that a volume needs besides the pixels; nothing else, and no patient's name, is read.
 
 Patient ID is only compared, so that two patients are not taken for one; no message shows it."""
+
+HEADER_TAGS = tuple(Tag(keyword) for keyword in HEADER_KEYWORDS)
 
 MAGIC = b"DICM"
 """After a preamble of 128 bytes (PS3.10, section 7.1)."""
 
 FIRST_GROUPS = (b"\x02\x00", b"\x08\x00")
 """A file without preamble begins with group 0002 or 0008, little endian."""
-
-NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
-"""A decimal string (PS3.5 6.2, DS and IS)."""
 
 SHOWABLE = re.compile(r"[\d.eE+\-\\ naif]{1,100}|[A-Z_]{1,16}[12]?", re.ASCII)
 """What a message repeats of a value, numbers and code words; other text might be a name."""
@@ -77,16 +86,27 @@ class Header:
 
     Attributes:
         position: the file's place in the upload, from 1.
-        dataset: as pydicom parsed it.
+        dataset: as pydicom parsed it, without pixels.
+        end: where the header ends and Pixel Data begin; the file's end where there are none.
     """
 
     position: int
     dataset: FileDataset
+    end: int
 
     @property
     def sop_class_uid(self) -> str:
         """What kind of object the file holds; empty where it does not say."""
         return self.optional_text("SOPClassUID") or self.meta_text("MediaStorageSOPClassUID")
+
+    @property
+    def transfer_syntax_uid(self) -> str:
+        """As the file says; where it has no file meta information, as it was parsed."""
+        named = self.meta_text("TransferSyntaxUID")
+        if named:
+            return named
+        implicit, _ = self.dataset.original_encoding
+        return ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
 
     def meta_text(self, keyword: str) -> str:
         """A value of the file meta information as text; empty when absent."""
@@ -172,15 +192,9 @@ class Header:
 
     def _text(self, dataset: Dataset, keyword: str) -> str:
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                value = dataset.get(keyword)
+            return text_of(dataset, keyword)
         except Exception as error:  # pydicom raises whatever the bytes provoke
             raise self.unreadable(keyword) from error
-        if value is None:
-            return ""
-        parts = value if isinstance(value, list | tuple | MultiValue) else [value]
-        return "\\".join(str(part).strip() for part in parts)
 
 
 def name_of(keyword: str) -> str:
@@ -199,7 +213,7 @@ def parse_header(member: Member) -> Header | None:
     if not has_magic and member.content[:2] not in FIRST_GROUPS:
         return None
     try:
-        header = Header(member.position, parse_dataset(member, HEADER_KEYWORDS))
+        header = _parse(member, HEADER_TAGS)
     except SeriesError:
         if has_magic:
             raise
@@ -211,25 +225,31 @@ def parse_header(member: Member) -> Header | None:
     return None
 
 
-def parse_dataset(member: Member, keywords: tuple[str, ...] | None = None) -> FileDataset:
-    """The member as pydicom parses it: only ``keywords`` and no pixels, or all of it.
+def parse_dataset(member: Member) -> FileDataset:
+    """The member as pydicom parses it, pixels included.
 
     Raises:
         SeriesError: ``corrupt_dicom``.
     """
+    return _parse(member, None).dataset
+
+
+def _parse(member: Member, tags: tuple[BaseTag, ...] | None) -> Header:
+    """Only ``tags`` and no pixels, or all of it."""
+    stream = io.BytesIO(member.content)
     try:
         _check_inflated_size(member.content)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # quoting values: noise at best, a name at worst
             dataset = pydicom.dcmread(
-                io.BytesIO(member.content),
+                stream,
                 force=True,
-                stop_before_pixels=keywords is not None,
-                specific_tags=None if keywords is None else list(keywords),
+                stop_before_pixels=tags is not None,
+                specific_tags=None if tags is None else list(tags),
             )
     except Exception as error:  # pydicom raises whatever the bytes provoke
         raise _corrupt(member, type(error).__name__) from error
-    return dataset
+    return Header(member.position, dataset, stream.tell())
 
 
 def data_set_bytes(member: Member) -> memoryview:

@@ -57,6 +57,7 @@ def _flat(header: Header, per_frame: Dataset, shared: list[Dataset]) -> Header:
     """One frame's header; a group of its own goes before the shared one."""
     flat = FileDataset("", Dataset(), file_meta=header.dataset.file_meta)
     own = header.dataset
+    flat.set_original_encoding(*own.original_encoding)
     # groups only, so that no attribute of the file itself stands in for a frame's
     inside = {keyword for keywords in GROUPS.values() for keyword in keywords}
     for element in own.elements():
@@ -71,4 +72,4 @@ def _flat(header: Header, per_frame: Dataset, shared: list[Dataset]) -> Header:
                 flat[keyword] = item[keyword]
     if "FrameType" in flat:
         flat.ImageType = flat.FrameType
-    return Header(header.position, flat)
+    return Header(header.position, flat, header.end)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -38,6 +39,15 @@ that the scan cuts has 22 and 27 %."""
 
 HEADLESS_MEDIAL = np.array([-1.0, 0.0, 0.0])
 """Where the head would be, for a femur whose head is not in view."""
+
+HEADLESS_WINDOW_MM = 80.0
+HEADLESS_STEP_MM = 20.0
+HEADLESS_REACH_MM = 60.0
+"""Without a head, the lesser trochanter is sought in windows of 80 mm from the top of the bone
+down, each 20 mm below the last: the line of the shaft below a window says nothing of a bowed shaft
+farther down, and a piece of neck or head above is passed over. The last begins less than 60 mm
+below the top: no more than 100 mm of femur lie above a lesser trochanter, so that a bump farther
+down belongs to the condyles."""
 
 WIDENING_MM = 15.0
 WIDENING_BELOW_MM = 40.0
@@ -141,22 +151,28 @@ def _find_headless_shaft(field: DistanceField) -> Shaft | None:
     centroids = axial_centroids(field)
     if len(centroids) < MIN_START_POINTS:
         return None
-    bone = field.bone_points_mm()
+    rough = robust_line(centroids, np.array([0.0, 0.0, 1.0]))
+    top = float(rough.height_mm(field.bone_points_mm()).max())
+    for ceiling in np.arange(top, top - HEADLESS_REACH_MM, -HEADLESS_STEP_MM):
+        shaft = _settled(field, rough, partial(_seek_below, field, rough.at(ceiling)))
+        if shaft is not None and shaft.fit.long_enough and _widens_above(field, shaft):
+            return shaft
+    return None
 
-    def seek(line: Line) -> LesserTrochanter:
-        heights = line.height_mm(bone)
-        return find_lesser_trochanter(
-            field, line, HEADLESS_MEDIAL, (float(heights.min()), float(heights.max()))
-        )
 
-    shaft = _settled(field, robust_line(centroids, np.array([0.0, 0.0, 1.0])), seek)
-    if shaft is None or not shaft.fit.long_enough:
-        return None
+def _seek_below(field: DistanceField, ceiling_mm: FloatArray, line: Line) -> LesserTrochanter:
+    """The lesser trochanter in the window below a point."""
+    top = float(line.height_mm(ceiling_mm))
+    return find_lesser_trochanter(field, line, HEADLESS_MEDIAL, (top - HEADLESS_WINDOW_MM, top))
+
+
+def _widens_above(field: DistanceField, shaft: Shaft) -> bool:
+    """Whether the bone above a lesser trochanter is so much wider than the shaft below it."""
     line = shaft.fit.line
     height = float(line.height_mm(shaft.lesser_trochanter.point_mm))
     above = shaft_section(field, line, height + WIDENING_MM).area_mm2
     below = shaft_section(field, line, height - WIDENING_BELOW_MM).area_mm2
-    return shaft if above >= MIN_WIDENING * below > 0 else None
+    return above >= MIN_WIDENING * below > 0
 
 
 def _settled(

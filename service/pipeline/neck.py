@@ -27,6 +27,10 @@ CONVERGED_DEG = 0.05
 MAX_NECK_TO_HEAD_RADIUS = 0.93
 """A neck is narrower than its head; a 'head' without one is none."""
 
+MIN_NECK_TO_HEAD_RADIUS = 0.5
+"""A narrower one (0.64 to 0.70 in reference masks) is part of a neck, in a mask that ends short of
+where the scan cuts the bone."""
+
 HEAD_PLANE_MIN_R = 0.6
 """The head|neck plane lies at least this many head radii from the head centre."""
 
@@ -112,10 +116,17 @@ def find_neck(field: DistanceField, head: HeadSphere, start: FloatArray) -> Neck
         turn = np.arctan2(np.linalg.norm(np.cross(axis, turned)), axis @ turned)
         axis = turned
         if np.rad2deg(turn) < CONVERGED_DEG:
-            if smallest.radius_mm > MAX_NECK_TO_HEAD_RADIUS * head.radius_mm:
-                return replace(smallest, outcome=NeckOutcome.ABSENT)
-            return replace(smallest, axis=axis)
+            return replace(smallest, axis=axis, outcome=_outcome(smallest, head))
     return Neck(NeckOutcome.RESTLESS, axis, head.centre_mm, 0.0)
+
+
+def _outcome(smallest: Neck, head: HeadSphere) -> NeckOutcome:
+    """Whether the smallest section is as wide as a neck."""
+    if smallest.radius_mm > MAX_NECK_TO_HEAD_RADIUS * head.radius_mm:
+        return NeckOutcome.ABSENT
+    if smallest.radius_mm < MIN_NECK_TO_HEAD_RADIUS * head.radius_mm:
+        return NeckOutcome.OUT_OF_VIEW
+    return NeckOutcome.FOUND
 
 
 def _smallest_section(field: DistanceField, head: HeadSphere, axis: FloatArray) -> Neck:

@@ -158,7 +158,7 @@ def _error(code: FlagCode, message: str) -> QualityFlag:
 def _drop_cut_regions(
     turned: npt.NDArray[np.uint8], cuts: FieldOfViewCuts
 ) -> tuple[QualityFlag, ...]:
-    """Zero, in place, the regions that meet the border of the scan, and say so.
+    """Zero, in place, the regions that meet the border of the scan or crop, and say so.
 
     Args:
         turned: labels of the whole grid, its axes closest to S, P and lateral.
@@ -186,7 +186,7 @@ def _drop_cut_regions(
         if met:
             cut.update(met)
             regions = ", ".join(region.name.lower() for region in met)
-            message = f"the {name} of the scan or field of view cuts: {regions}; not measured."
+            message = f"the {name} of the scan or of the searched box cuts {regions}; not measured"
             flags.append(_error(code, message))
     for region in cut:
         turned[turned == region] = 0

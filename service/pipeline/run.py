@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 from service import __version__
 from service.domain.calibration import Calibration
@@ -25,7 +25,7 @@ from service.domain.imaging import (
     FemurResult,
     Member,
 )
-from service.domain.jobs import Stage
+from service.domain.jobs import JobOptions, Stage
 from service.domain.ports import ProgressListener
 from service.errors import AnatomyError
 from service.pipeline.cascade import (
@@ -41,6 +41,7 @@ from service.pipeline.crop import find_femurs
 from service.pipeline.femur_measurements import measure_femur
 from service.pipeline.masks import cuts_of
 from service.pipeline.measurements import measure
+from service.pipeline.metal import exclude_metal
 from service.pipeline.plausibility import plausibility_flags
 from service.pipeline.probabilities import plan_windows
 from service.pipeline.regions import divide
@@ -163,9 +164,24 @@ def _provenance(request: AnalysisRequest, networks: Networks, stride_z: int) -> 
             for n in (networks.periosteal, networks.endosteal)
         ),
         stride_z=stride_z,
-        calibration=request.calibration,
-        versions={name: version(name) for name in VERSIONED},
+        options=JobOptions(
+            stride_z=request.stride_z,
+            series_instance_uid=request.series_instance_uid,
+            expected_instances=request.expected_instances,
+            resample_gaps=request.resample_gaps,
+            calibration=request.calibration,
+        ),
+        versions={name: version(name) for name in VERSIONED}
+        | {"onnxruntime": _onnx_runtime_version()},
     )
+
+
+def _onnx_runtime_version() -> str:
+    """Of the build that is installed here; which one that is depends on the platform."""
+    try:
+        return version("onnxruntime-gpu")
+    except PackageNotFoundError:
+        return version("onnxruntime")
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,8 +224,8 @@ def _analyse_femur(
     grid = volume.geometry.crop(crop.box)
     masks = delivered_masks(outer, inner, crop.side, grid)
     cuts = cuts_of(masks.periosteal, _at_edge(crop.box, volume.geometry.shape_zyx))
-    regions = divide(masks, cuts)
     hu = volume.hu[crop.box.slices]
+    regions = exclude_metal(divide(masks, cuts), masks, hu)
     volumes = measure(masks, regions)
     measurements = measure_femur(masks, hu, regions, calibration)
     flags = (

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from service.domain.imaging import CtSlice, Member
 from service.pipeline.dicom_header import Header
+from service.pipeline.stored_pixels import read_stored_pixels
 
 UNIT_TOLERANCE = 1e-3
 """How far direction cosines may be from unit length and right angle (PS3.3 C.7.6.2)."""
@@ -50,10 +52,15 @@ class SliceHeader:
     study_instance_uid: str
     patient_position: str
 
-    @property
+    @cached_property
     def normal(self) -> npt.NDArray[np.float64]:
         """Unit vector along row x column, in LPS."""
         return np.cross(self.orientation[:3], self.orientation[3:])
+
+    @cached_property
+    def depth_mm(self) -> float:
+        """Where the slice lies along its normal."""
+        return float(self.normal @ self.ct_slice.position_lps_mm)
 
 
 def read_slice_header(member: Member, header: Header, frame: int | None = None) -> SliceHeader:
@@ -89,6 +96,7 @@ def read_slice_header(member: Member, header: Header, frame: int | None = None) 
             rescale_slope=slope,
             rescale_intercept=intercept,
             frame=frame,
+            pixels=read_stored_pixels(member, header, frame),
         ),
         orientation=_orientation(header),
         spacing_mm=(row_mm, column_mm),

@@ -75,12 +75,12 @@ def order_along_normal(stack: list[SliceHeader]) -> list[SliceHeader]:
                 "export the series again",
                 code="duplicate_instance",
             )
-    ordered = sorted(by_uid.values(), key=_depth_mm)
+    ordered = sorted(by_uid.values(), key=lambda header: header.depth_mm)
     for lower, upper in itertools.pairwise(ordered):
-        if _depth_mm(upper) - _depth_mm(lower) < SAME_PLACE_MM:
+        if upper.depth_mm - lower.depth_mm < SAME_PLACE_MM:
             raise SeriesError(
                 f"files {_position(lower)} and {_position(upper)} are different slices at the same "
-                f"place, {_depth_mm(lower):.2f} mm along the slice normal; one slice per place is "
+                f"place, {lower.depth_mm:.2f} mm along the slice normal; one slice per place is "
                 "needed: send one phase or reconstruction only",
                 code="duplicate_position",
             )
@@ -126,16 +126,12 @@ def grid_of(ordered: list[SliceHeader], *, resample_gaps: bool = False) -> Stack
 
 
 def _same_slice(a: SliceHeader, b: SliceHeader) -> bool:
-    return (
+    return a is b or (
         a.ct_slice.position_lps_mm == b.ct_slice.position_lps_mm
         and a.ct_slice.rescale_slope == b.ct_slice.rescale_slope
         and a.ct_slice.rescale_intercept == b.ct_slice.rescale_intercept
         and data_set_bytes(a.ct_slice.member) == data_set_bytes(b.ct_slice.member)
     )
-
-
-def _depth_mm(header: SliceHeader) -> float:
-    return float(np.dot(header.ct_slice.position_lps_mm, header.normal))
 
 
 def _position(header: SliceHeader) -> int:

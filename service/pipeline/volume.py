@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydicom.pixels.utils import pixel_array
+from pydicom.dataset import FileDataset
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -19,7 +20,7 @@ from pydicom.uid import (
 
 from service.domain.imaging import CtSeries, CtSlice, CtVolume
 from service.errors import SeriesError
-from service.pipeline.dicom_header import Header, parse_dataset
+from service.pipeline.dicom_header import parse_dataset
 from service.pipeline.parallel_decoders import plugin_for, register
 
 AIR_HU = -1024
@@ -34,6 +35,7 @@ NATIVE_SYNTAXES = (
 """Pixels lie bare in the data set, so their number of bytes is known beforehand (PS3.5 A.1-A.5)."""
 
 HuArray = npt.NDArray[np.int16] | npt.NDArray[np.float32]
+StoredArray = npt.NDArray[np.integer[Any]]
 
 
 def read_volume(series: CtSeries) -> CtVolume:
@@ -57,35 +59,38 @@ def read_volume(series: CtSeries) -> CtVolume:
         s.rescale_slope.is_integer() and s.rescale_intercept.is_integer() for s in series.slices
     )
     shape = (len(series.slices), *series.geometry.shape_zyx[1:])
-    files = _PixelFiles(series)
     hu: HuArray = np.empty(shape, np.int16)
-    if not (whole and _fill(hu, series, files)):
+    if not (whole and _fill(hu, series)):
         hu = np.empty(shape, np.float32)
-        _fill(hu, series, files)
+        _fill(hu, series)
     if series.slice_places is not None:
         hu = _interpolated(hu, series.slice_places, series.geometry.shape_zyx[0])
     return CtVolume(hu, series.geometry)
 
 
-class _PixelFiles:
-    """Files parsed with their pixels: one of many frames once for all of them, others each time."""
+class _EncodedPixels:
+    """The pixels' bytes, found by slice; nothing of a file of one slice is kept or copied."""
 
     def __init__(self, series: CtSeries) -> None:
-        whole_series = {s.member.position: s.member for s in series.slices if s.frame is not None}
-        self._kept = {n: parse_dataset(member) for n, member in whole_series.items()}
+        of_frames = {s.member.position: s.member for s in series.slices if s.frame is not None}
+        self._parsed = {n: parse_dataset(member) for n, member in of_frames.items()}
 
-    def header_of(self, ct_slice: CtSlice) -> Header:
-        member = ct_slice.member
-        kept = self._kept.get(member.position)
-        return Header(member.position, parse_dataset(member) if kept is None else kept)
+    def of(self, ct_slice: CtSlice) -> memoryview | FileDataset:
+        """The bytes, or the parsed file, where only pydicom finds them in it."""
+        member, pixels = ct_slice.member, ct_slice.pixels
+        if pixels.length is not None:
+            return memoryview(member.content)[pixels.begin : pixels.begin + pixels.length]
+        parsed = self._parsed.get(member.position)
+        return parse_dataset(member) if parsed is None else parsed
 
 
-def _fill(hu: HuArray, series: CtSeries, files: _PixelFiles) -> bool:
+def _fill(hu: HuArray, series: CtSeries) -> bool:
     """Whether every slice fitted the array's type; stops at the first that does not."""
+    encoded = _EncodedPixels(series)
 
     def fill_slice(ct_slice: CtSlice, target: npt.NDArray[Any]) -> bool:
-        stored, padding = _stored_values(files.header_of(ct_slice), ct_slice.frame, target.shape)
-        return _rescale(ct_slice, stored, padding, target)
+        stored = _stored_values(ct_slice, encoded.of(ct_slice), target.shape)
+        return _rescale(ct_slice, stored, target)
 
     register()
     # one filter around the whole pool: warning filters belong to the process, not to a thread
@@ -94,28 +99,33 @@ def _fill(hu: HuArray, series: CtSeries, files: _PixelFiles) -> bool:
         return all(pool.map(fill_slice, series.slices, hu))
 
 
-def _rescale(
-    ct_slice: CtSlice,
-    stored: npt.NDArray[np.integer[Any]],
-    padding: npt.NDArray[np.bool_] | None,
-    target: npt.NDArray[Any],
-) -> bool:
+def _rescale(ct_slice: CtSlice, stored: StoredArray, target: npt.NDArray[Any]) -> bool:
     """HU of one slice into ``target`` [y, x]; false where they do not fit its type."""
+    padding = _padding(stored, ct_slice.pixels.padding)
     if target.dtype != np.int16:
         target[:] = stored * ct_slice.rescale_slope + ct_slice.rescale_intercept
     else:
         slope, intercept = int(ct_slice.rescale_slope), int(ct_slice.rescale_intercept)
-        limits = np.iinfo(np.int16)
-        within = stored if padding is None else stored[~padding]
-        ends = (int(within.min()), int(within.max())) if within.size else (0, 0)
-        if min(ends) * slope + intercept < limits.min or max(ends) * slope + intercept > limits.max:
+        if not _fits(stored, slope, intercept) and (
+            padding is None or not _fits(stored[~padding], slope, intercept)
+        ):
             return False
         # modulo 2^16 all along, which is right where the result fits
-        np.multiply(stored, slope, out=target, dtype=np.int16, casting="unsafe")
-        target += np.int16((intercept - limits.min) % 2**16 + limits.min)
+        target[:] = stored
+        target *= np.int16(slope)
+        target += np.int16((intercept + 2**15) % 2**16 - 2**15)
     if padding is not None:
-        target[padding] = AIR_HU
+        np.copyto(target, AIR_HU, where=padding)
     return True
+
+
+def _fits(stored: StoredArray, slope: int, intercept: int) -> bool:
+    """Whether HU fit int16; those of no pixels do."""
+    limits = np.iinfo(np.int16)
+    ends = (int(stored.min()), int(stored.max())) if stored.size else (0, 0)
+    return bool(
+        limits.min <= min(ends) * slope + intercept and max(ends) * slope + intercept <= limits.max
+    )
 
 
 def _interpolated(hu: HuArray, places: tuple[float, ...], count: int) -> HuArray:
@@ -131,71 +141,74 @@ def _interpolated(hu: HuArray, places: tuple[float, ...], count: int) -> HuArray
 
 
 def _stored_values(
-    header: Header, frame: int | None, shape: tuple[int, ...]
-) -> tuple[npt.NDArray[np.integer[Any]], npt.NDArray[np.bool_] | None]:
-    """Stored values ``[y, x]`` as the header types them, and where they are padding."""
-    _check_pixel_bytes(header, shape, 1 if frame is None else header.count("NumberOfFrames"))
+    ct_slice: CtSlice, source: memoryview | FileDataset, shape: tuple[int, ...]
+) -> StoredArray:
+    """Stored values ``[y, x]`` as the header types them; a view of bare bytes where it can be."""
+    pixels, syntax = ct_slice.pixels, UID(ct_slice.pixels.transfer_syntax_uid)
+    frames = int(source.get("NumberOfFrames") or 1) if isinstance(source, FileDataset) else 1
+    bare_bytes = frames * shape[0] * shape[1] * pixels.bits_allocated // 8
+    _check_length(ct_slice, source, bare_bytes if syntax in NATIVE_SYNTAXES else 1)
     try:
-        plugin = plugin_for(_transfer_syntax(header))
-        stored = pixel_array(header.dataset, index=frame, raw=True, decoding_plugin=plugin)
-    except BaseException as error:  # a panic of the RLE decoder (Rust) is no Exception
+        is_view = isinstance(source, memoryview) and syntax not in NATIVE_SYNTAXES
+        decoder: Any = get_decoder(syntax)  # its type hints take no single option
+        stored: StoredArray = decoder.as_array(
+            bytes(source) if is_view else source,
+            index=ct_slice.frame,
+            raw=True,
+            decoding_plugin=plugin_for(syntax),
+            pixel_keyword="PixelData",
+            rows=shape[0],
+            columns=shape[1],
+            number_of_frames=frames,
+            samples_per_pixel=1,
+            photometric_interpretation="MONOCHROME2",
+            bits_allocated=pixels.bits_allocated,
+            bits_stored=pixels.bits_stored,
+            pixel_representation=int(pixels.is_signed),
+            # unused bits cannot be masked in a view
+            view_only=pixels.bits_stored == pixels.bits_allocated,
+        )[0]
+    except BaseException as error:  # a panic of a decoder in Rust is no Exception
         raise SeriesError(
-            f"file {header.position}: pixel data in transfer syntax "
-            f"{_transfer_syntax(header).name} cannot be decoded ({type(error).__name__}); send "
-            "the file again, or uncompressed (Explicit VR Little Endian)",
+            f"file {ct_slice.member.position}: pixel data in transfer syntax {syntax.name} cannot "
+            f"be decoded ({type(error).__name__}); send the file again, or uncompressed (Explicit "
+            "VR Little Endian)",
             code="undecodable_pixel_data",
         ) from error
     if stored.shape != shape:
         raise SeriesError(
-            f"file {header.position}: pixel data decode to shape {stored.shape}, the header says "
-            f"{shape}; send the file again",
+            f"file {ct_slice.member.position}: pixel data decode to shape {stored.shape}, the "
+            f"header says {shape}; send the file again",
             code="undecodable_pixel_data",
         )
-    if header.numbers("HighBit", 1) != (header.count("BitsStored") - 1,):
-        raise header.invalid("HighBit", "one below (0028,0101) Bits Stored")
-    return stored, _padding(header, stored)
+    return stored
 
 
-def _padding(header: Header, stored: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.bool_] | None:
+def _padding(stored: StoredArray, bounds: tuple[int, ...]) -> npt.NDArray[np.bool_] | None:
     """Where pixels are Pixel Padding Value, or up to its range limit (PS3.3 C.7.5.1.1.2).
 
     None where the file names no such value, or no pixel has it.
     """
-    if not header.optional_text("PixelPaddingValue"):
+    if not bounds:
         return None
-    bounds = header.numbers("PixelPaddingValue", 1)
-    if header.optional_text("PixelPaddingRangeLimit"):
-        bounds += header.numbers("PixelPaddingRangeLimit", 1)
     # a value written as the wrong one of US and SS is the same modulo the number of codes
     lowest, codes = np.iinfo(stored.dtype).min, 2 ** (8 * stored.dtype.itemsize)
-    low, high = sorted((int(bound) - lowest) % codes + lowest for bound in (bounds[0], bounds[-1]))
+    low, high = sorted((bound - lowest) % codes + lowest for bound in (bounds[0], bounds[-1]))
     padding: npt.NDArray[np.bool_] = (stored >= low) & (stored <= high)
     return padding if padding.any() else None
 
 
-def _check_pixel_bytes(header: Header, shape: tuple[int, ...], frames: int) -> None:
-    """Enough bytes for the pixels; the transfer syntax is known."""
-    dataset = header.dataset
-    # raw: converting an element whose type is damaged raises
-    element = dataset.get_item("PixelData")
-    found = len(element.value or b"") if element is not None else 0
-    syntax = _transfer_syntax(header)
-    dataset.file_meta.TransferSyntaxUID = syntax
-    needed = 1
-    if syntax in NATIVE_SYNTAXES:
-        needed = frames * shape[0] * shape[1] * header.count("BitsAllocated") // 8
+def _check_length(ct_slice: CtSlice, source: memoryview | FileDataset, needed: int) -> None:
+    """Enough bytes for the pixels, as far as their number is known beforehand."""
+    if isinstance(source, FileDataset):
+        # raw: converting an element whose type is damaged raises
+        element = source.get_item("PixelData")
+        found = len(element.value or b"") if element is not None else 0
+    else:
+        found = len(source)
     if found < needed:
         raise SeriesError(
-            f"file {header.position}: {found} bytes of pixel data found, {needed} needed; the file "
-            "is cut off: send it again whole",
+            f"file {ct_slice.member.position}: {found} bytes of pixel data found, {needed} needed; "
+            "the file is cut off: send it again whole",
             code="truncated_pixel_data",
         )
-
-
-def _transfer_syntax(header: Header) -> UID:
-    """As the file says; where it has no file meta information, as it was parsed."""
-    named = header.meta_text("TransferSyntaxUID")
-    if named:
-        return UID(named)
-    implicit, _ = header.dataset.original_encoding
-    return ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian

@@ -19,16 +19,18 @@ def window_starts(length: int, window: int, stride: int) -> tuple[int, ...]:
     Args:
         length: voxels along the axis, at least ``window`` (pad before).
         window: voxels a window spans.
-        stride: steps between windows, at least 1; 1 gives the paper's S - 64 + 1 windows.
+        stride: steps between windows, 1 to ``window``; 1 gives the paper's S - 64 + 1 windows.
 
     Returns:
         Ascending starts from 0; the last window ends at ``length``, its step shortened if need be.
 
     Raises:
-        ValueError: if ``length`` is below ``window`` or ``stride`` below 1.
+        ValueError: if ``length`` is below ``window``, or windows would not meet.
     """
-    if length < window or stride < 1:
-        raise ValueError(f"length {length} must be >= window {window}, stride {stride} >= 1")
+    if length < window or not 1 <= stride <= window:
+        raise ValueError(
+            f"length {length} must be >= window {window}, stride {stride} must be 1 to {window}"
+        )
     starts = list(range(0, length - window + 1, stride))
     if starts[-1] + window < length:
         starts.append(length - window)

@@ -5,21 +5,24 @@ from __future__ import annotations
 import os
 import socket
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import billiard
 from celery import Celery, signals
+from celery.worker.request import Request
 
 from service.adapters.task_queue import broker_url, configure_broker
 from service.errors import ServiceError
-from service.worker.reconciler import Reconciler
-from service.worker.services import WorkerRecipe
+from service.worker.reconciler import RECEIVED_S, Reconciler, note_received
+from service.worker.services import WorkerRecipe, WorkerServices
 
 HARD_LIMIT_MARGIN_S = 60.0
 """A run that ignores its deadline is killed this much later."""
 
-POOL_START_TIMEOUT_S = 120.0
-"""A spawned pool process imports its modules first, slowly on a busy machine."""
+POOL_START_TIMEOUT_S = RECEIVED_S
+"""A spawned pool process loads modules and networks first, slowly on a busy machine."""
 
 
 NICENESS = 5
@@ -64,8 +67,9 @@ def run_worker(recipe: WorkerRecipe) -> int:
     """
     app = create_celery_app(recipe)
     settings = recipe.settings
+    services = recipe.build(settings)
     reconciler = Reconciler(
-        recipe.build(settings),
+        services,
         interval_s=settings.reconcile_interval_s,
         retention_s=settings.retention_s,
     )
@@ -74,6 +78,7 @@ def run_worker(recipe: WorkerRecipe) -> int:
         target=reconciler.run_until, args=(ended,), name="reconciler", daemon=True
     )
     signals.worker_shutting_down.connect(_stop_pool)
+    signals.task_received.connect(_noting(services), weak=False)
     thread.start()
     os.nice(NICENESS)
     try:
@@ -89,6 +94,16 @@ def run_worker(recipe: WorkerRecipe) -> int:
     finally:
         ended.set()
         thread.join()
+
+
+def _noting(services: WorkerServices) -> Callable[..., None]:
+    """A receiver of Celery's ``task_received``, sent when a message has left the queue."""
+
+    def note(request: Request, **_: Any) -> None:
+        with suppress(ServiceError):  # the message is sent twice at worst
+            note_received(request.args[0], services.jobs)
+
+    return note
 
 
 def _stop_pool(**_: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 
 from service.domain.ports import JobStore
@@ -25,13 +26,23 @@ class LeaseKeeper:
         job_id: the job.
         token: the holder's.
         limits: of the run.
+        on_stall: called in the side thread when the run has stalled: what hangs cannot be told
+            to stop.
     """
 
-    def __init__(self, jobs: JobStore, job_id: str, token: str, limits: RunLimits) -> None:
+    def __init__(
+        self,
+        jobs: JobStore,
+        job_id: str,
+        token: str,
+        limits: RunLimits,
+        on_stall: Callable[[], None],
+    ) -> None:
         self._jobs = jobs
         self._job_id = job_id
         self._token = token
         self._limits = limits
+        self._on_stall = on_stall
         self._deadline = time.monotonic() + limits.deadline_s
         self._moved_at = time.monotonic()
         self._ended = threading.Event()
@@ -67,9 +78,14 @@ class LeaseKeeper:
 
     def _keep(self) -> None:
         while not self._ended.wait(self._limits.lease_s / RENEWALS_PER_LEASE):
-            if self.is_overdue or time.monotonic() - self._moved_at > self._limits.stall_s:
+            if self.is_overdue:
+                logger.error("run is past its deadline", extra={"job_id": self._job_id})
+                self._lost.set()
+                return
+            if time.monotonic() - self._moved_at > self._limits.stall_s:
                 logger.error("run makes no progress", extra={"job_id": self._job_id})
                 self._lost.set()
+                self._on_stall()
                 return
             try:
                 kept = self._jobs.renew_lease(self._job_id, self._token, self._limits.lease_s)

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from service.domain.job_recovery import find_job
 from service.domain.jobs import Job, JobFailure, JobState
-from service.domain.ports import WORKER_ALIVE
+from service.domain.ports import JobStore
 from service.errors import FemurctError, JobError
 from service.worker.services import WorkerServices
 
@@ -21,8 +21,11 @@ logger = logging.getLogger(__name__)
 ROLE = "reconciler"
 """The lease that makes one worker of many the reconciler."""
 
-ALIVE_S = 30.0
-"""A worker that has not renewed it for this long is dead."""
+ROLE_S = 30.0
+"""A reconciler that has not renewed its role for this long is replaced by another worker's."""
+
+RECEIVED_S = 300.0
+"""A message may lie in a worker for this long while its pool process starts."""
 
 RECOVERED = "recovered"
 """The lease that says the job store was compared with the files; an emptied store has lost it."""
@@ -41,8 +44,8 @@ HALF_WRITTEN_MARGIN_S = 600.0
 
 WORKER_LOST = JobFailure(
     code="worker_lost",
-    detail="every run of this job ended with its worker, which may have run out of memory; "
-    "give the worker more memory, or send a series with fewer slices",
+    detail="every run of this job ended with its worker, which may have run out of memory or come "
+    "to a standstill; give the worker more memory, or send a series with fewer slices",
 )
 
 DEADLINE_EXCEEDED = JobFailure(
@@ -50,6 +53,19 @@ DEADLINE_EXCEEDED = JobFailure(
     detail="the run took longer than the service allows; send a series with fewer slices, "
     "or raise FEMURCT_JOB_DEADLINE_S",
 )
+
+
+def note_received(job_id: str, jobs: JobStore) -> None:
+    """Keep a message that has left the queue, and whose run has not begun, from being missed.
+
+    Raises:
+        ServiceError: ``job_store_unavailable``.
+    """
+    jobs.renew_lease(_received(job_id), "worker", RECEIVED_S)
+
+
+def _received(job_id: str) -> str:
+    return f"received:{job_id}"
 
 
 class Reconciler:
@@ -75,8 +91,7 @@ class Reconciler:
         """Reconcile until the event is set; what fails is logged and tried again."""
         while True:
             try:
-                self._jobs.renew_lease(WORKER_ALIVE, WORKER_ALIVE, ALIVE_S)
-                if self._jobs.renew_lease(ROLE, self._token, max(ALIVE_S, 3 * self._interval_s)):
+                if self._jobs.renew_lease(ROLE, self._token, max(ROLE_S, 3 * self._interval_s)):
                     self.reconcile()
             except FemurctError as error:
                 logger.warning("reconciler: %s", error.code)
@@ -142,7 +157,8 @@ class Reconciler:
                 self._replace(job, job.moved_to(JobState.QUEUED, now))
                 self._queue.send(job.id)
             return False
-        return now - job.updated_at > timedelta(seconds=RESEND_GRACE_S)
+        is_late = now - job.updated_at > timedelta(seconds=RESEND_GRACE_S)
+        return is_late and not self._jobs.has_lease(_received(job.id))
 
     def _reason_to_give_up(self, job: Job) -> JobFailure | None:
         ran = self._clock() - (job.started_at or job.updated_at)

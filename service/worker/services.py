@@ -45,11 +45,15 @@ class RunLimits:
 
 @dataclass(frozen=True)
 class WorkerServices:
-    """Everything a worker works with."""
+    """Everything a worker works with.
+
+    ``prepare`` loads what the first run would else have to wait for; raises FemurctError.
+    """
 
     jobs: JobStore
     objects: ObjectStore
     queue: TaskQueue
+    prepare: Callable[[], None]
     analyse: Analyse
     limits: RunLimits
     clock: Callable[[], datetime]

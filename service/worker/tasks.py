@@ -10,12 +10,13 @@ from functools import cached_property
 from types import FrameType
 from typing import Any
 
-from celery import Task, shared_task, signals
+from celery import Task, current_app, shared_task, signals
 
 from service.adapters.task_queue import TASK_NAME
 from service.domain.job_recovery import find_job
 from service.domain.jobs import Job, JobFailure, JobState
 from service.errors import FemurctError, JobCancelled, JobError
+from service.worker import pool_process
 from service.worker.lease import LeaseKeeper
 from service.worker.listener import STOPPING, JobListener, LeaseLost, WorkerStopping, same_run
 from service.worker.services import WorkerServices
@@ -44,7 +45,10 @@ def run_job(job_id: str, services: WorkerServices) -> None:
         return
     try:
         run = _start(job_id, services)
-        with LeaseKeeper(services.jobs, job_id, token, services.limits) as keeper:
+        keeper = LeaseKeeper(
+            services.jobs, job_id, token, services.limits, on_stall=pool_process.end
+        )
+        with keeper:
             _run(run, keeper, services)
     except (JobError, LeaseLost) as error:
         logger.info("nothing to run: %s", error.code, extra={"job_id": job_id})
@@ -127,11 +131,14 @@ def analyse(task: AnalysisTask, job_id: str) -> None:
 
 
 @signals.worker_process_init.connect(weak=False)  # type: ignore[untyped-decorator]
-def _obey_stop_signal(**_: Any) -> None:
+def _begin(**_: Any) -> None:
+    """In a new pool process, before Celery counts it as up."""
+
     def stop(_number: int, _frame: FrameType | None) -> None:
         STOPPING.set()
 
     signal.signal(STOP_SIGNAL, stop)
+    pool_process.begin(current_app.tasks[TASK_NAME].services)
 
 
 @signals.setup_logging.connect(weak=False)  # type: ignore[untyped-decorator]

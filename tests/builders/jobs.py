@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -74,6 +75,10 @@ class Analysis:
             raise self.error
 
 
+def nothing() -> None:
+    """Done where there is nothing to prepare."""
+
+
 @dataclass
 class Service:
     """Both halves of the service on fakes and one folder."""
@@ -83,6 +88,7 @@ class Service:
     queue: FakeTaskQueue = field(default_factory=FakeTaskQueue)
     clock: Clock = field(default_factory=Clock)
     analysis: Analysis = field(default_factory=Analysis)
+    prepare: Callable[[], None] = nothing
 
     def __post_init__(self) -> None:
         self.objects = FolderObjectStore(self.folder)
@@ -111,6 +117,7 @@ class Service:
             jobs=self.jobs,
             objects=self.objects,
             queue=self.queue,
+            prepare=self.prepare,
             analyse=self.analysis,
             limits=RunLimits(lease_s=30.0, stall_s=60.0, deadline_s=100.0, max_tries=3),
             clock=self.clock,

@@ -1,79 +1,46 @@
 """Other people's programs accept the DICOM files and see what we meant.
 
-dciodvfy (dicom3tools), dcmtk, Orthanc, SimpleITK and dcm2niix; highdicom stands in the unit tests.
+dciodvfy (dicom3tools), dcmtk, SimpleITK and dcm2niix; highdicom stands in the unit tests, Orthanc
+in ``test_dicom_orthanc``.
 """
 
 from __future__ import annotations
 
-import json
-import socket
-import subprocess
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
 
-from service.artifacts.dicom_seg import write_segmentation
-from service.artifacts.dicom_source import DicomSource
-from service.artifacts.dicom_sr import write_measurements
-from service.artifacts.segments import Segment, segments_of
 from service.domain.findings import FemurSide
 from service.domain.geometry import VolumeGeometry
-from service.domain.imaging import Analysis
 from service.pipeline.series import read_series
 from service.pipeline.volume import read_volume
 from tests.builders.analyses import analysis
-from tests.builders.ct_series import AXIAL, PATIENT_ID, CtSeriesSpec, ct_members
-from tests.builders.source_grids import GRIDS, SMALL
-from tests.peers import output_of, peer
-
-READY_S = 60.0
-
-
-@dataclass(frozen=True)
-class Written:
-    """One analysis and its DICOM files."""
-
-    analysis: Analysis
-    segments: tuple[Segment, ...]
-    folder: Path
-
-    @property
-    def files(self) -> tuple[Path, Path]:
-        return self.folder / "segmentation.dcm", self.folder / "measurements.dcm"
+from tests.builders.ct_series import AXIAL, CtSeriesSpec, ct_members
+from tests.builders.dicom_results import DicomResults, write_dicom_results
+from tests.builders.source_grids import GRIDS
+from tests.peers import dciodvfy_errors, output_of, peer
 
 
 @pytest.fixture(scope="module", params=GRIDS.values(), ids=GRIDS)
-def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Written:
+def written(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> DicomResults:
     grid: VolumeGeometry = request.param
-    return _write(analysis(grid, *FemurSide), tmp_path_factory.mktemp("dicom"))
+    return write_dicom_results(analysis(grid, *FemurSide), tmp_path_factory.mktemp("dicom"))
 
 
-def _write(value: Analysis, folder: Path) -> Written:
-    segments, source = segments_of(value), DicomSource(value.series)
-    seg = write_segmentation(value, segments, source, folder / "segmentation.dcm")
-    write_measurements(value, segments, seg, source, folder / "measurements.dcm")
-    return Written(value, segments, folder)
+def test_dciodvfy_finds_no_error(written: DicomResults) -> None:
+    assert dciodvfy_errors(written.segmentation, "Segmentation") == []
+    assert dciodvfy_errors(written.measurements, "EnhancedSR") == []
 
 
-def test_dciodvfy_finds_no_error(written: Written) -> None:
-    dciodvfy = peer("dciodvfy", "dicom3tools")
-    for file, iod in zip(written.files, ("Segmentation", "EnhancedSR"), strict=True):
-        lines = output_of(dciodvfy, file).splitlines()
-        assert iod in lines
-        assert [line for line in lines if line.startswith("Error")] == []
-
-
-def test_dcmtk_reads_both(written: Written) -> None:
+def test_dcmtk_reads_both(written: DicomResults) -> None:
     dcmdump, dcmftest = peer("dcmdump", "dcmtk"), peer("dcmftest", "dcmtk")
     dsrdump = peer("dsrdump", "dcmtk")
-    seg, sr = written.files
+    seg, sr = written.segmentation, written.measurements
     assert output_of(dcmftest, seg, sr).splitlines() == [f"yes: {seg}", f"yes: {sr}"]
     dumped = output_of(dcmdump, "+P", "SegmentLabel", "+P", "NumberOfFrames", seg)
     assert dumped.count("SegmentLabel") == len(written.segments)
@@ -85,9 +52,9 @@ def test_dcmtk_reads_both(written: Written) -> None:
     assert "E: " not in text
 
 
-def test_simpleitk_reads_the_same_voxels(written: Written) -> None:
+def test_simpleitk_reads_the_same_voxels(written: DicomResults) -> None:
     sitk = pytest.importorskip("SimpleITK", reason="no SimpleITK: pip install SimpleITK")
-    frames = sitk.GetArrayFromImage(sitk.ReadImage(str(written.files[0]))) != 0
+    frames = sitk.GetArrayFromImage(sitk.ReadImage(str(written.segmentation))) != 0
     expected = [
         plane
         for segment in written.segments
@@ -103,9 +70,9 @@ def test_simpleitk_reads_the_same_voxels(written: Written) -> None:
     np.testing.assert_array_equal(frames.ravel()[:whole], meant.ravel()[:whole])
 
 
-def _planes_in_file_order(written: Written) -> list[tuple[int, int]]:
+def _planes_in_file_order(written: DicomResults) -> list[tuple[int, int]]:
     """Segment number and plane of each frame, as the file says."""
-    seg = pydicom.dcmread(written.files[0])
+    seg = pydicom.dcmread(written.segmentation)
     geometry = written.analysis.source_geometry
     return [
         (
@@ -118,77 +85,6 @@ def _planes_in_file_order(written: Written) -> list[tuple[int, int]]:
         )
         for groups in seg.PerFrameFunctionalGroupsSequence
     ]
-
-
-@pytest.fixture(scope="module")
-def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """An Orthanc of this test's own, on loopback, its files thrown away."""
-    program = peer("Orthanc", "orthanc")
-    folder = tmp_path_factory.mktemp("orthanc")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    settings = {
-        "StorageDirectory": str(folder / "db"),
-        "HttpPort": port,
-        "DicomServerEnabled": False,
-        "AuthenticationEnabled": False,
-        "RemoteAccessAllowed": False,
-        "Plugins": [],
-    }
-    (folder / "orthanc.json").write_text(json.dumps(settings))
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [program, str(folder / "orthanc.json")], stdout=log, stderr=subprocess.STDOUT
-        )
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
-            _wait_for(client, server)
-            yield client
-    finally:
-        server.terminate()
-        server.wait(timeout=60)
-
-
-def _wait_for(client: httpx.Client, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + READY_S
-    while time.monotonic() < deadline:
-        assert server.poll() is None, "Orthanc ended"
-        try:
-            client.get("/system").raise_for_status()
-        except httpx.TransportError:
-            time.sleep(0.2)
-        else:
-            return
-    raise AssertionError("Orthanc did not answer")
-
-
-def test_orthanc_stores_finds_and_returns_equal_pixel_data(
-    orthanc: httpx.Client, tmp_path: Path
-) -> None:
-    written = _write(analysis(SMALL, *FemurSide), tmp_path)
-    for ct_slice in written.analysis.series.slices:
-        orthanc.post("/instances", content=ct_slice.member.content).raise_for_status()
-    for file in written.files:
-        stored = orthanc.post("/instances", content=file.read_bytes()).raise_for_status().json()
-        assert stored["Status"] == "Success"
-        back = orthanc.get(f"/instances/{stored['ID']}/file").raise_for_status().content
-        assert back == file.read_bytes()
-    seg = pydicom.dcmread(written.files[0])
-    query = {
-        "Level": "Series",
-        "Query": {"PatientID": PATIENT_ID, "StudyInstanceUID": seg.StudyInstanceUID},
-        "Expand": True,
-    }
-    found = orthanc.post("/tools/find", json=query).raise_for_status().json()
-    # one study of one patient holds the CT and both results
-    assert sorted(s["MainDicomTags"]["Modality"] for s in found) == ["CT", "SEG", "SR"]
-    frames = orthanc.post(
-        "/tools/find",
-        json={"Level": "Instance", "Query": {"SOPInstanceUID": seg.SOPInstanceUID}},
-    ).json()
-    raw = orthanc.get(f"/instances/{frames[0]}/content/7fe0-0010/0")
-    assert raw.raise_for_status().content == seg.PixelData
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import highdicom as hd
 import numpy as np
 import pydicom
 import pytest
 
 from service.artifacts.results import write_results
 from service.domain.findings import AnalysisReport
+from tests.builders.dicom_results import volumes_in, volumes_of
 from tests.unit.pipeline.test_run import hip_members, run
 
 REGIONS = ("head", "neck", "trochanter", "intertrochanter")
@@ -50,15 +50,9 @@ def test_voxels_of_a_segment_times_their_volume_are_the_report_s(folder: Path) -
 
 def test_the_structured_report_says_what_the_report_says(folder: Path) -> None:
     (left,) = _report(folder).femurs
-    content = hd.sr.srread(folder / "measurements.dcm").content
-    groups = [
-        *content.get_volumetric_roi_measurement_groups(),
-        *content.get_image_measurement_groups(),
-    ]
-    found = {g.tracking_identifier: [m.value for m in g.get_measurements()] for g in groups}
-
-    expected = {"left_periosteal": [left.periosteal_volume_in_view_cm3]}
-    for name in (*REGIONS, "combination", "total"):
-        volumes = getattr(left.volumes_cm3, name)
-        expected[f"left_{name}"] = [volumes.integral, volumes.cortical, volumes.trabecular]
+    expected = volumes_of(left)
+    assert set(expected) == {
+        f"left_{name}" for name in ("periosteal", *REGIONS, "combination", "total")
+    }
+    found = volumes_in(folder / "measurements.dcm")
     assert found == {name: pytest.approx(values) for name, values in expected.items()}

@@ -36,6 +36,7 @@ class Running:
             "FEMURCT_WEIGHTS_DIR": str(folder),
             "FEMURCT_PORT": "0",
             "FEMURCT_LEASE_S": "2",
+            "FEMURCT_STALL_LIMIT_S": "10",
             "FEMURCT_RECONCILE_INTERVAL_S": "0.5",
             "FEMURCT_MAX_UPLOAD_BYTES": "1000000",
         }
@@ -143,6 +144,13 @@ def test_a_running_job_is_cancelled_between_windows(service: Running) -> None:
 
 def test_a_pool_process_that_dies_costs_a_try_and_not_the_job(service: Running) -> None:
     job = service.ended(service.send(f"die {service.folder / 'died'}"))
+    assert (job["state"], job["tries"]) == ("succeeded", 2)
+
+
+def test_a_run_that_hangs_is_ended_and_holds_up_nobody(service: Running) -> None:
+    hangs, next_one = service.send(f"hang {service.folder / 'hung'}"), service.send("8")
+    assert service.ended(next_one)["state"] == "succeeded"
+    job = service.ended(hangs)
     assert (job["state"], job["tries"]) == ("succeeded", 2)
 
 

@@ -28,7 +28,7 @@ WINDOW_S = 0.1
 
 
 def analyse(archive: Path, out_dir: Path, options: JobOptions, listener: ProgressListener) -> None:
-    """Obey the upload: ``N`` windows, ``refuse``, ``crash``, or ``die once FILE``."""
+    """Obey the upload: ``N`` windows, ``refuse``, ``crash``, once ``die FILE``, ``hang FILE``."""
     words = archive.read_text().split()
     if words[0] == "refuse":
         raise ArchiveError("the upload is no zip archive")
@@ -37,6 +37,9 @@ def analyse(archive: Path, out_dir: Path, options: JobOptions, listener: Progres
     if words[0] == "die" and not Path(words[1]).exists():
         Path(words[1]).touch()
         os.kill(os.getpid(), signal.SIGKILL)
+    if words[0] == "hang" and not Path(words[1]).exists():
+        Path(words[1]).touch()
+        time.sleep(3600)
     windows = int(words[0]) if words[0].isdigit() else 1
     for done in range(windows):
         listener(Stage.PERIOSTEAL, done, windows)
@@ -47,7 +50,7 @@ def analyse(archive: Path, out_dir: Path, options: JobOptions, listener: Progres
 
 def build(settings: Settings) -> WorkerServices:
     """The worker's services with the tiny analysis."""
-    return replace(bootstrap.build_worker(settings), analyse=analyse)
+    return replace(bootstrap.build_worker(settings), prepare=lambda: None, analyse=analyse)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ from model_export.cases import (
     resample_mask,
     to_training_case,
 )
+from model_export.config import cpu
+from model_export.dataset import PatchSource
 from service.domain.geometry import SpacingMm
 
 
@@ -99,6 +101,24 @@ def test_a_saved_case_reads_back_the_same(tmp_path: Path, make_case: Callable[..
     for name in ("hu", "periosteal", "endosteal", "trust", "surface"):
         assert np.array_equal(getattr(read, name), getattr(case, name))
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["one.npz"]
+
+
+@pytest.mark.parametrize("left", [0, 10, 4000], ids=["empty", "no zip", "torn"])
+def test_a_file_that_is_no_whole_case_is_refused_by_name(
+    tmp_path: Path, make_case: Callable[..., TrainingCase], left: int
+):
+    path = make_case("torn_left").save(tmp_path)
+    path.write_bytes(path.read_bytes()[:left])
+    with pytest.raises(CaseError, match=r"torn_left.npz is no readable case"):
+        load_case(path)
+    with pytest.raises(CaseError, match=r"torn_left.npz is no readable case"):
+        PatchSource([path], cpu("periosteal"))
+
+
+def test_a_file_without_an_array_of_a_case_is_refused_by_name(tmp_path: Path):
+    np.savez(tmp_path / "other.npz", kind=np.array("phantom"))
+    with pytest.raises(CaseError, match=r"other.npz is no readable case .*hu"):
+        load_case(tmp_path / "other.npz")
 
 
 def test_masks_on_another_grid_are_refused_with_the_case_s_name(

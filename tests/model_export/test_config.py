@@ -24,6 +24,7 @@ def test_the_paper_s_configuration_is_sections_2_2_to_2_4_and_3_2():
     assert (config.weight_decay, config.gradient_clip) == (0, None)
     assert config.epochs == 800
     assert config.dice_weight == 0
+    assert config.loss_reach_voxels is None
     assert config.endosteal_input == "masked"
     assert not config.perturb_mask
     assert not config.right_femurs
@@ -49,9 +50,16 @@ def test_every_name_has_a_configuration_that_bears_it(name: ConfigurationName):
 
 @pytest.mark.parametrize(("name", "departure"), DEPARTURES.items())
 def test_a_departure_differs_in_what_it_names_and_in_nothing_else(name, departure):
-    base, config = named(departure.base, "periosteal"), named(name, "periosteal")
+    # some of cpu-cropped's are cpu's own for the periosteal surface
+    base, config = named(departure.base, "endosteal"), named(name, "endosteal")
     differing = {k for k, v in config.model_dump().items() if v != base.model_dump()[k]}
     assert differing == {"name", *departure.changes}
+
+
+def test_the_cropped_ct_s_network_trains_on_what_it_is_used_on():
+    config = named("cpu-cropped", "endosteal")
+    assert config.background_share == named("cpu", "periosteal").background_share > 0
+    assert config.loss_reach_voxels is None
 
 
 def test_the_baseline_is_the_paper_s_training_of_a_u_net():
@@ -70,6 +78,7 @@ def test_a_configuration_saved_before_a_field_was_added_is_still_read():
     saved = json.loads(cpu("periosteal").model_dump_json())
     for field in ("architecture", "placement", "endosteal_input", "perturb_mask", "right_femurs"):
         del saved[field]
+    del saved["loss_reach_voxels"]
     assert TrainingConfig.model_validate(saved) == cpu("periosteal")
 
 

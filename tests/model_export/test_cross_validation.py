@@ -5,14 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from model_export import cross_validation
 from model_export.case_sets import case_files
 from model_export.cases import CaseError, TrainingCase
 from model_export.checkpoint import RunError, load_checkpoint
 from model_export.config import TrainingConfig
 from model_export.cross_validation import CrossValidation, cross_validate, split_subjects
+from model_export.evaluation import SurfaceScore
 from model_export.predictor import open_predictor
 from model_export.schedule import Budget
-from model_export.scoring import mean_dice, read_scores
+from model_export.scoring import CaseScore, mean_dice, read_scores
 from model_export.training import Trainer
 
 SUBJECTS = tuple(f"s{number:02d}" for number in range(12))
@@ -93,6 +95,31 @@ def test_a_stopped_cross_validation_goes_on_where_it_was(task: CrossValidation):
     assert cross_validate(task, go_on) is not None
     assert trained[2:4] == [("fold_01", 1), ("fold_02", 0)]
     assert len(trained) == 2 + 2
+
+
+def test_cases_without_a_trusted_reference_choose_no_fold(
+    task: CrossValidation, monkeypatch: pytest.MonkeyPatch
+):
+    task = replace(task, folds=2)
+    worse, better = split_subjects(SUBJECTS, folds=2, seed=0).folds
+    unscored = {worse[0], better[0]}
+
+    def score(path: Path, predictor: None) -> CaseScore:
+        subject = path.stem.removesuffix("_left")
+        dice = 0.9 if subject in better else 0.5
+        scored = SurfaceScore(dice, 1.0, 1.0, 1.0, 1.0, 1.0)
+        return CaseScore(path.stem, None if subject in unscored else scored)
+
+    monkeypatch.setattr(cross_validation, "TorchPredictor", lambda run: None)
+    monkeypatch.setattr(cross_validation, "score_alone", score)
+    summary = cross_validate(task, lambda trainer: trainer.save() is None)
+    assert summary is not None
+    rows = summary.read_text()
+    assert "| 1 | 4 of 5 | 0.9000 |" in rows
+    assert "model of fold 1 " in rows
+    unscored |= set(worse)
+    with pytest.raises(CaseError, match="no case to score on has a reference"):
+        cross_validate(replace(task, out=task.out / "other"), lambda t: t.save() is None)
 
 
 def test_another_configuration_or_set_of_cases_is_refused(task: CrossValidation):

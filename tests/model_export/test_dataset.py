@@ -78,6 +78,13 @@ def test_the_endosteal_network_sees_nothing_outside_the_periosteal_mask(
     assert patch.weight.sum().item() == 16 * 18 * 18
 
 
+def test_the_paper_s_endosteal_loss_counts_the_whole_patch(cases: Path, tiny: TrainingConfig):
+    within = {"role": "endosteal", "placement": "crop"}
+    config = tiny.model_copy(update={"loss_reach_voxels": None, **within})
+    patch = PatchSource(case_files(cases / "validation"), config).validation_patch(0)
+    assert patch.weight.all()
+
+
 @pytest.mark.parametrize(("role", "counted"), [("periosteal", True), ("endosteal", False)])
 def test_a_guessed_endosteal_surface_counts_for_the_periosteal_network_only(
     tmp_path: Path,
@@ -108,12 +115,30 @@ def test_patches_of_the_crop_lie_about_the_femur_s_middle_and_within_the_case(
         assert (int(columns[0]), int(columns[-1])) == (11, 22)
 
 
+def test_every_window_of_the_crop_is_drawn_alike(
+    tmp_path: Path, make_case: Callable[..., TrainingCase], tiny: TrainingConfig
+):
+    case = make_case()
+    # each slice tells its number; 20 slices hold five windows of 16
+    hu = np.broadcast_to(np.arange(20, dtype=np.int16)[:, None, None], (20, *case.hu.shape[1:]))
+    labels = {name: getattr(case, name)[:20] for name in ("periosteal", "endosteal", "trust")}
+    surface = case.surface[case.surface[:, 0] < 20]
+    replace(case, hu=hu, surface=surface, **labels).save(tmp_path)
+    config = tiny.model_copy(update={"placement": "crop", "patch_zyx": (16, 32, 32)})
+    source = PatchSource(case_files(tmp_path), config)
+    first = [round(source.validation_patch(i).hu[0, 0, 0, 0, 0].item()) for i in range(100)]
+    counts = [first.count(start) for start in range(5)]
+    assert sum(counts) == 100
+    # 20 each; the standard deviation is 4
+    assert min(counts) >= 8
+    assert max(counts) <= 32
+
+
 def test_the_ablation_s_endosteal_network_sees_and_counts_the_whole_patch(
     cases: Path, tiny: TrainingConfig
 ):
-    config = tiny.model_copy(
-        update={"role": "endosteal", "endosteal_input": "cropped", "placement": "crop"}
-    )
+    whole = {"endosteal_input": "cropped", "loss_reach_voxels": None}
+    config = tiny.model_copy(update={"role": "endosteal", "placement": "crop", **whole})
     patch = PatchSource(case_files(cases / "validation"), config).validation_patch(0)
     # water, bone and marrow
     assert set(patch.hu.round().unique().tolist()) == {0.0, 1200.0, -50.0}

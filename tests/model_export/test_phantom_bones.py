@@ -10,9 +10,9 @@ pytest.importorskip("musculoskeletal", reason="the shape model's package is not 
 from model_export.phantoms.anatomy import PhantomAnatomy, draw_phantom
 from model_export.phantoms.bones import BoneFields, femur_fields, pelvis_fields
 from model_export.phantoms.field_grid import distance_grid
+from model_export.phantoms.measures import joint_gap_mm, measure
 from model_export.phantoms.shape_model import BoneSurface, fit_ball, shape_model
 from model_export.phantoms.subject import Joint
-from model_export.phantoms.survey import measure
 from service.sample.distance_fields import Points
 
 SEED = 5003
@@ -101,3 +101,12 @@ def test_the_pelvis_is_carved_to_the_gap_of_the_joint(
     nodes = pelvis.surface.nodes()
     off = femur.surface.at(side.placed.points_to_femur(nodes))
     assert off[pelvis.surface.values <= 0].min() >= gap_mm - 1e-3
+
+
+@pytest.mark.parametrize("gap_mm", [1.0, 7.0])
+def test_the_gap_in_the_roof_is_the_one_of_the_joint(
+    anatomy: PhantomAnatomy, femur: BoneFields, gap_mm: float
+):
+    joint = Joint(gap_mm, 0, 0, 0.0)
+    moved = replace(anatomy, subject=replace(anatomy.subject, joints=(joint, joint)))
+    assert joint_gap_mm(moved, moved.sides[0], femur) == pytest.approx(gap_mm, abs=0.15)

@@ -47,6 +47,19 @@ def test_both_sides_share_the_scanner_but_not_the_field_of_view():
     assert left.margins_mm != right.margins_mm
 
 
+@pytest.mark.parametrize("side", [0, 1])
+def test_the_field_of_view_depends_neither_on_pixel_size_nor_on_voltage(side: int):
+    drawn = [draw_protocol(seed, side) for seed in range(5000, 7000)]
+    scanner = np.array([(p.pixel_mm, p.kvp) for p in drawn])
+    view = np.array([(*p.margins_mm, p.above_head_mm, p.below_lesser_mm) for p in drawn])
+    between = np.corrcoef(scanner.T, view.T)[:2, 2:]
+    # of 2000 independent pairs: standard deviation 1 / sqrt(2000) = 0.022
+    assert np.abs(between).max() < 0.1
+    cropped = view[:, :4].min(axis=1) < 5.01
+    for kvp in BONE_SCALE_BY_KVP:
+        assert 0.1 < cropped[scanner[:, 1] == kvp].mean() < 0.4
+
+
 def test_coverage_is_a_ramp_one_voxel_wide():
     distances = np.array([-1.0, -0.25, 0.0, 0.25, 1.0], np.float32)
     assert coverage(distances, 1.0) == pytest.approx((1, 0.75, 0.5, 0.25, 0))

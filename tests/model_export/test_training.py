@@ -3,21 +3,27 @@ import random
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from model_export.case_sets import CaseSets
+from model_export.cases import TrainingCase
 from model_export.checkpoint import CurvePoint, RunError, load_checkpoint
 from model_export.config import TrainingConfig
+from model_export.onnx_export import contract_of
 from model_export.schedule import Budget
 from model_export.training import RunPlan, Trainer
 
 
 def _rows(run: Path) -> list[list[str]]:
-    """Step, loss and rate of each row of the curve (seconds differ from run to run)."""
-    return [row.split(",")[:3] for row in (run / "curve.csv").read_text().splitlines()]
+    """The curve without its seconds, which differ from run to run."""
+    rows = [row.split(",") for row in (run / "curve.csv").read_text().splitlines()]
+    seconds = rows[0].index("seconds")
+    return [row[:seconds] + row[seconds + 1 :] for row in rows]
 
 
 def _train(trainer: Trainer, steps: int = 1000) -> list[CurvePoint]:
@@ -173,10 +179,58 @@ def test_a_run_can_start_from_another_s_weights(tmp_path: Path, cases: Path, tin
     assert second.step == 0
 
 
-def test_a_folder_of_another_configuration_is_refused(
+def test_a_folder_of_another_run_is_refused(tmp_path: Path, cases: Path, tiny: TrainingConfig):
+    sets = CaseSets.of_folder(cases)
+    plan = RunPlan(sets, tmp_path / "run", Budget(steps=1))
+    _train(Trainer(tiny, plan))
+    with pytest.raises(RunError, match="run of another configuration;"):
+        Trainer(tiny.model_copy(update={"seed": 5}), plan)
+    with pytest.raises(RunError, match="run of another budget;"):
+        Trainer(tiny, replace(plan, budget=Budget(steps=2)))
+    fewer = CaseSets(sets.train[:1], sets.validation)
+    with pytest.raises(RunError, match="run of another set of cases;"):
+        Trainer(tiny, replace(plan, cases=fewer))
+    unvalidated = CaseSets(sets.train)
+    with pytest.raises(RunError, match="set of cases and another budget;"):
+        Trainer(tiny, replace(plan, cases=unvalidated, budget=Budget(minutes=1)))
+
+
+def test_the_cases_of_the_first_weights_are_told_also_after_resuming(
+    tmp_path: Path, make_case: Callable[..., TrainingCase], tiny: TrainingConfig
+):
+    make_case("STS_001").save(tmp_path / "public")
+    make_case("anna_left").save(tmp_path / "own")
+    first = RunPlan(CaseSets.of_folder(tmp_path / "public"), tmp_path / "first", Budget(steps=1))
+    _train(Trainer(tiny, first))
+    own = CaseSets.of_folder(tmp_path / "own")
+    second = RunPlan(own, tmp_path / "second", Budget(steps=2), first.run)
+    _train(Trainer(tiny, second), steps=1)
+    _train(Trainer(tiny, replace(second, initial=None)))
+    checkpoint = load_checkpoint(second.run)
+    assert checkpoint.cases == (
+        "1 annotated femurs of the trainer's own, first weights of a run on 1 annotated real series"
+    )
+    assert "CC BY" in contract_of(checkpoint).trained_on
+
+
+def test_the_best_weights_need_cases_to_validate_with(
     tmp_path: Path, cases: Path, tiny: TrainingConfig
 ):
-    plan = RunPlan(CaseSets.of_folder(cases), tmp_path / "run", Budget(steps=1))
+    config = tiny.model_copy(update={"select": "best"})
+    with pytest.raises(RunError, match="no case to validate with"):
+        Trainer(config, RunPlan(CaseSets.of_folder(cases / "train"), tmp_path / "run"))
+
+
+@pytest.mark.parametrize(
+    ("curve", "steps"),
+    [("", []), ("step,lo", []), ("step,loss\n1,0.5,0.1,9,,\n2,0.", ["1"])],
+    ids=["empty", "torn heading", "torn row"],
+)
+def test_a_curve_torn_by_a_kill_does_not_stop_a_run(
+    tmp_path: Path, cases: Path, tiny: TrainingConfig, curve: str, steps: list[str]
+):
+    plan = RunPlan(CaseSets.of_folder(cases), tmp_path / "run", Budget(steps=3))
+    _train(Trainer(tiny, plan), steps=2)
+    (plan.run / "curve.csv").write_text(curve)
     _train(Trainer(tiny, plan))
-    with pytest.raises(RunError, match="another configuration"):
-        Trainer(tiny.model_copy(update={"seed": 5}), plan)
+    assert [row[0] for row in _rows(plan.run)] == ["step", *steps, "3"]

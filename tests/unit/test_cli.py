@@ -160,6 +160,7 @@ def test_a_traceback_is_printed_on_demand_only(
         ("run", "absent.zip", "--out", "x"),
         ("run", "{series}"),
         ("run", "{series}", "--out", "x", "--stride", "0"),
+        ("run", "{series}", "--out", "x", "--stride", "65"),
         ("submit", "{series}", "--out", "{folder}"),
         ("submit", "{series}"),
         ("up", "--port", "70000"),
@@ -236,8 +237,8 @@ def test_submit_leaves_the_files_that_run_leaves(
     assert "write: 5 of 5 windows" in capsys.readouterr().out
 
 
-def test_an_interrupted_submit_leaves_no_folder(
-    monkeypatch: pytest.MonkeyPatch, series: Path, out: Path
+def test_an_interrupted_submit_leaves_no_folder_and_names_the_job_that_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], series: Path, out: Path
 ) -> None:
     monkeypatch.setattr("service.client.ServiceClient", StubClient)
     monkeypatch.setattr(StubClient, "interrupted", True)
@@ -245,6 +246,10 @@ def test_an_interrupted_submit_leaves_no_folder(
     assert femurct(monkeypatch, "submit", series, "--out", out) == 1
 
     assert not out.exists()
+    line = capsys.readouterr().err
+    assert line.startswith("error: interrupted: ")
+    assert f"DELETE http://127.0.0.1:8000/v1/jobs/{'1' * 32}" in line
+    assert "nothing was left" not in line
 
 
 def test_help_loads_nothing_heavy() -> None:

@@ -29,7 +29,25 @@ def test_a_machine_that_has_everything_passes_with_the_provider_explained(tmp_pa
     assert checks["periosteal network"].passed
     assert checks["endosteal network"].passed
     assert checks["broker"].passed
-    assert "CPUExecutionProvider: FEMURCT_PROVIDER=cpu" in checks["provider"].found
+    assert checks["provider"].found == "CPUExecutionProvider (FEMURCT_PROVIDER=cpu)"
+
+
+def test_a_provider_that_was_passed_over_is_named_with_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "service.adapters.onnx_predictor._missing",
+        lambda provider: "" if provider.startswith("CPU") else "not here",
+    )
+    weights = write_threshold_networks(tmp_path / "weights")
+
+    settings = Settings(data_dir=tmp_path / "data", weights_dir=weights)
+    checks = {check.name: check for check in examine(settings)}
+
+    assert checks["provider"].found == (
+        "CPUExecutionProvider (FEMURCT_PROVIDER=auto); not CUDAExecutionProvider: not here; "
+        "not OpenVINOExecutionProvider: not here"
+    )
 
 
 def test_what_is_missing_is_named_and_the_rest_is_looked_at(tmp_path: Path) -> None:
@@ -47,3 +65,18 @@ def test_what_is_missing_is_named_and_the_rest_is_looked_at(tmp_path: Path) -> N
     assert "periosteal.onnx" in checks["networks"].found
     assert "FEMURCT_DATA_DIR" in checks["data folder"].found
     assert "memory" in checks
+
+
+def test_memory_and_disk_must_hold_the_largest_upload_that_is_accepted(tmp_path: Path) -> None:
+    gib = 1024**3
+    settings = Settings(
+        data_dir=tmp_path / "data",
+        weights_dir=tmp_path,
+        max_upload_bytes=3 * gib,
+        max_unpacked_bytes=4 * gib,
+    )
+
+    checks = {check.name: check.found for check in examine(settings)}
+
+    assert "(needed: 6.5;" in checks["memory"], "2.5 for the run, 4 unpacked"
+    assert "(needed: 4.0)" in checks["data folder"], "1 for results, 3 for the upload"

@@ -44,6 +44,13 @@ def test_keys_are_separated_by_commas_and_never_shown(monkeypatch: pytest.Monkey
     assert "first" not in repr(settings)
 
 
+@pytest.mark.parametrize("stride", [0, 65])
+def test_a_stride_lies_within_a_window(stride: int) -> None:
+    with pytest.raises(ValidationError):
+        Settings(stride_z=stride)
+    assert Settings(stride_z=64).stride_z == 64
+
+
 def test_redis_url_is_read_under_both_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_URL", "redis://a")
     assert Settings().redis_url == "redis://a"

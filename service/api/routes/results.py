@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -51,12 +53,12 @@ def get_result(
     masks: Annotated[Literal["rle"] | None, Query(description="put the masks inline")] = None,
 ) -> Response:
     """The report of a job that succeeded."""
-    _check_succeeded(job_id, services)
-    body = services.objects.result_path(job_id, REPORT_NAME).read_bytes()
-    if masks is not None:
-        inline = services.objects.result_path(job_id, MASKS_NAME).read_bytes()
-        # joined as text: parsing millions of runs would hold up every other request
-        body = body.rstrip().removesuffix(b"}") + b',"masks":' + inline + b"}"
+    with _result(job_id, services):
+        body = services.objects.result_path(job_id, REPORT_NAME).read_bytes()
+        if masks is not None:
+            inline = services.objects.result_path(job_id, MASKS_NAME).read_bytes()
+            # joined as text: parsing millions of runs would hold up every other request
+            body = body.rstrip().removesuffix(b"}") + b',"masks":' + inline + b"}"
     return Response(body, media_type="application/json", headers=_NO_SNIFFING)
 
 
@@ -65,18 +67,17 @@ def get_result(
 )
 def list_artifacts(job_id: str, services: Services) -> ArtifactList:
     """Names of the result's files."""
-    _check_succeeded(job_id, services)
-    names = services.objects.artifact_names(job_id)
-    return ArtifactList(
-        artifacts=tuple(
-            ArtifactLink(
-                name=name,
-                size_bytes=services.objects.result_path(job_id, name).stat().st_size,
-                href=f"{job_links(job_id).artifacts}/{name}",
+    with _result(job_id, services):
+        return ArtifactList(
+            artifacts=tuple(
+                ArtifactLink(
+                    name=name,
+                    size_bytes=services.objects.result_path(job_id, name).stat().st_size,
+                    href=f"{job_links(job_id).artifacts}/{name}",
+                )
+                for name in services.objects.artifact_names(job_id)
             )
-            for name in names
         )
-    )
 
 
 @router.get(
@@ -89,10 +90,28 @@ def list_artifacts(job_id: str, services: Services) -> ArtifactList:
 )
 def get_artifact(job_id: str, name: str, services: Services) -> FileResponse:
     """One file of the result."""
-    _check_succeeded(job_id, services)
-    path = services.objects.result_path(job_id, name)
+    with _result(job_id, services):
+        path = services.objects.result_path(job_id, name)
+        found = path.stat()
     media_type = _MEDIA_TYPES.get(path.suffix, "application/octet-stream")
-    return FileResponse(path, media_type=media_type, filename=name, headers=_NO_SNIFFING)
+    return FileResponse(
+        path, media_type=media_type, filename=name, headers=_NO_SNIFFING, stat_result=found
+    )
+
+
+@contextmanager
+def _result(job_id: str, services: ApiServices) -> Iterator[None]:
+    """Around reading a result; one removed meanwhile is answered as one removed before.
+
+    Raises:
+        JobError: ``result_not_ready``, ``job_expired``, ``job_not_found``.
+    """
+    _check_succeeded(job_id, services)
+    try:
+        yield
+    except FileNotFoundError as error:
+        _check_succeeded(job_id, services)
+        raise JobError(f"the result of job {job_id} was removed while it was read") from error
 
 
 def _check_succeeded(job_id: str, services: ApiServices) -> None:

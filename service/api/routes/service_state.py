@@ -77,8 +77,11 @@ def _broker(services: ApiServices) -> str:
 
 def _worker(services: ApiServices) -> str:
     if not services.jobs.has_lease(WORKER_ALIVE):
-        raise ServiceError("no worker is running; start one with `femurct worker`")
-    return "a worker is running"
+        raise ServiceError(
+            "no worker is ready; start one with `femurct worker`, and wait until its networks are "
+            "loaded: its log says what is missing"
+        )
+    return "a worker is ready"
 
 
 def _models(services: ApiServices) -> str:

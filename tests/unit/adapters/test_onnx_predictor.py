@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from service.adapters import onnx_predictor
 from service.adapters.onnx_predictor import RuntimeOptions, load_predictor
 from service.errors import ModelError
 
@@ -34,6 +35,54 @@ def test_auto_takes_a_provider_that_works_here(weights: Path) -> None:
     assert network.provider.endswith("ExecutionProvider")
     assert network.contract.role == "endosteal"
     assert len(network.sha256) == 64
+
+
+def test_auto_tries_openvino_after_cuda_and_says_why_each_was_skipped(
+    weights: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A CUDA device answers, and its provider does not start; so with OpenVINO."""
+    open_session = onnx_predictor._session
+    tried = []
+
+    def session(path: Path, provider: str, threads: int) -> object:
+        tried.append(provider)
+        if provider != onnx_predictor.CPU:
+            raise RuntimeError("libcudnn.so.9 not found\nmore")
+        return open_session(path, provider, threads)
+
+    monkeypatch.setattr(onnx_predictor, "_missing", lambda provider: "")
+    monkeypatch.setattr(onnx_predictor, "_session", session)
+
+    network = load_predictor(weights / "periosteal.onnx", "periosteal", RuntimeOptions())
+
+    assert tried == [onnx_predictor.CUDA, onnx_predictor.OPENVINO, onnx_predictor.CPU]
+    assert network.provider == onnx_predictor.CPU
+    assert network.skipped == (
+        "CUDAExecutionProvider: libcudnn.so.9 not found",
+        "OpenVINOExecutionProvider: libcudnn.so.9 not found",
+    )
+    assert [record.getMessage() for record in caplog.records] == [
+        f"the periosteal network does not run on {reason}" for reason in network.skipped
+    ]
+
+
+def test_cuda_that_does_not_start_names_the_extra_and_prints_nothing(
+    weights: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """On a machine without a GPU; ONNX Runtime prints what it cannot load."""
+    if onnx_predictor._has_cuda_device():
+        pytest.skip("a CUDA device answers here")
+    monkeypatch.setattr(onnx_predictor, "_missing", lambda provider: "")
+    monkeypatch.setattr(onnx_predictor.ort, "preload_dlls", lambda: print("Failed to load x.so"))
+    onnx_predictor._preload_cuda.cache_clear()
+
+    with pytest.raises(ModelError, match=r"femurct\[gpu\].*Failed to load x\.so"):
+        load_predictor(
+            weights / "periosteal.onnx", "periosteal", RuntimeOptions(provider="cuda", threads=1)
+        )
+
+    onnx_predictor._preload_cuda.cache_clear()
+    assert "Failed to load x.so" not in capfd.readouterr().out
 
 
 def test_the_other_surfaces_network_is_refused(weights: Path) -> None:

@@ -25,6 +25,7 @@ DOCS = Path(__file__).parents[3] / "docs" / "api.md"
         ("POST", "/v1/jobs?stride=0", 422, "invalid_request"),
         ("POST", "/v1/jobs?expected_instances=0", 422, "invalid_request"),
         ("POST", "/v1/jobs?series_instance_uid=Doe", 422, "invalid_request"),
+        ("POST", "/v1/jobs?strid=3", 422, "invalid_request"),
         ("POST", "/v1/jobs", 415, "unsupported_media_type"),
         ("GET", "/v1/jobs/x/result?masks=png", 422, "invalid_request"),
     ],
@@ -39,8 +40,27 @@ def test_a_refusal_is_a_problem(
     assert set(body) == {"type", "title", "status", "code", "detail"}
 
 
-def test_405_names_the_methods_that_exist(client: TestClient) -> None:
-    assert client.put("/v1/models").headers["Allow"] == "GET"
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/v1/jobs", "GET, POST"),
+        ("/v1/jobs/x", "DELETE, GET"),
+        ("/v1/models", "GET"),
+        ("/docs", "GET"),
+    ],
+)
+def test_405_names_every_method_of_the_path(client: TestClient, path: str, methods: str) -> None:
+    response = client.put(path)
+    assert response.headers["Allow"] == methods
+    assert response.json()["detail"] == f"{path} does not take PUT; it takes {methods}"
+
+
+def test_an_unknown_option_is_named_beside_the_known_ones(client: TestClient) -> None:
+    response = client.post("/v1/jobs", params={"strid": 3, "stride": 3, "stride_z": "Doe"})
+    assert response.json()["detail"] == (
+        "query: no option is called strid or stride_z; "
+        "known are stride, series_instance_uid, expected_instances, resample_gaps"
+    )
 
 
 def test_what_was_sent_is_not_repeated(client: TestClient) -> None:

@@ -71,3 +71,31 @@ def test_an_expired_result_is_gone(client: TestClient, service: Service, done: J
     service.moved(done, JobState.EXPIRED)
     response = client.get(f"/v1/jobs/{done.id}/result")
     assert (response.status_code, response.json()["code"]) == (410, "job_expired")
+
+
+@pytest.mark.parametrize("path", ["result", "artifacts", "artifacts/report.json"])
+@pytest.mark.parametrize(
+    ("expires", "answer"), [(False, (404, "job_not_found")), (True, (410, "job_expired"))]
+)
+def test_a_result_removed_while_it_is_read_is_answered_as_removed_before(
+    client: TestClient,
+    service: Service,
+    done: Job,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    path: str,
+    expires: bool,
+    answer: tuple[int, str],
+) -> None:
+    find = service.objects.result_path
+
+    def found_then_removed(job_id: str, name: str) -> Path:
+        found = find(job_id, name)
+        service.objects.delete(job_id)
+        if expires:
+            service.moved(done, JobState.EXPIRED)
+        return found
+
+    monkeypatch.setattr(service.objects, "result_path", found_then_removed)
+    response = client.get(f"/v1/jobs/{done.id}/{path}")
+    assert (response.status_code, response.json()["code"]) == answer

@@ -9,10 +9,9 @@ from collections.abc import Iterator
 import pytest
 from fastapi.testclient import TestClient
 
-from service.api import submission, uploads
+from service.api import uploads
 from service.api.app import create_app
 from service.domain.calibration import Calibration
-from service.domain.jobs import JobState
 from tests.builders.jobs import Service, a_job
 
 ZIP = {"Content-Type": "application/zip"}
@@ -219,66 +218,3 @@ def test_an_accepted_job_survives_a_broker_that_is_away(
     response = client.post("/v1/jobs", content=b"PK", headers=ZIP)
     assert response.status_code == 202
     assert service.objects.upload_path(response.json()["id"]).exists()
-
-
-def test_an_identical_upload_shares_the_run(client: TestClient, service: Service) -> None:
-    first = client.post("/v1/jobs", content=b"PK", headers=ZIP)
-    second = client.post("/v1/jobs", content=b"PK", headers=ZIP)
-    assert (second.status_code, second.json()["id"]) == (200, first.json()["id"])
-    assert len(service.queue.sent) == 1
-    other = client.post("/v1/jobs", content=b"PK", headers=ZIP, params={"stride": 1})
-    assert other.status_code == 202
-
-
-@pytest.mark.parametrize("state", submission._WITHOUT_RESULT)
-def test_an_identical_upload_of_a_job_without_result_is_run_again(
-    client: TestClient, service: Service, state: JobState
-) -> None:
-    first = client.post("/v1/jobs", content=b"PK", headers=ZIP).json()["id"]
-    job = service.jobs.get(first)
-    final = JobState.FAILED if state is JobState.EXPIRED else state
-    service.moved(job, final, *([state] if state is not final else []))
-    second = client.post("/v1/jobs", content=b"PK", headers=ZIP)
-    assert (second.status_code, second.json()["id"] == first) == (202, False)
-    third = client.post("/v1/jobs", content=b"PK", headers=ZIP)
-    assert third.json()["id"] == second.json()["id"]
-
-
-def test_an_identical_upload_of_a_deleted_job_is_run_again(
-    client: TestClient, service: Service
-) -> None:
-    first = client.post("/v1/jobs", content=b"PK", headers=ZIP).json()["id"]
-    for _ in range(2):
-        client.delete(f"/v1/jobs/{first}")
-    assert client.post("/v1/jobs", content=b"PK", headers=ZIP).status_code == 202
-
-
-def test_an_idempotency_key_leads_to_its_job_even_when_that_failed(
-    client: TestClient, service: Service
-) -> None:
-    headers = {**ZIP, "Idempotency-Key": "a"}
-    first = client.post("/v1/jobs", content=b"PK", headers=headers).json()["id"]
-    service.moved(service.jobs.get(first), JobState.FAILED)
-    again = client.post("/v1/jobs", content=b"PK", headers=headers)
-    assert (again.status_code, again.json()["id"]) == (200, first)
-
-
-def test_an_idempotency_key_with_another_body_conflicts(
-    client: TestClient, service: Service
-) -> None:
-    headers = {**ZIP, "Idempotency-Key": "a"}
-    client.post("/v1/jobs", content=b"PK", headers=headers)
-    before = service.files()
-    response = client.post("/v1/jobs", content=b"other", headers=headers)
-    assert code(response) == (409, "idempotency_key_reused")
-    assert service.files() == before
-
-
-def test_a_key_of_a_shared_run_leads_to_it_even_when_that_fails_later(
-    client: TestClient, service: Service
-) -> None:
-    first = client.post("/v1/jobs", content=b"PK", headers=ZIP).json()["id"]
-    headers = {**ZIP, "Idempotency-Key": "a"}
-    assert client.post("/v1/jobs", content=b"PK", headers=headers).json()["id"] == first
-    service.moved(service.jobs.get(first), JobState.FAILED)
-    assert client.post("/v1/jobs", content=b"PK", headers=headers).json()["id"] == first

@@ -9,23 +9,19 @@ import highdicom as hd
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
 
-from service.artifacts.dicom_seg import write_segmentation
-from service.artifacts.dicom_source import DicomSource
-from service.artifacts.dicom_sr import write_measurements
-from service.artifacts.segments import segments_of
 from service.domain.findings import FemurSide
 from service.domain.imaging import Analysis
 from tests.builders.analyses import SERIES_UID, analysis, volumes
 from tests.builders.ct_series import PATIENT, PATIENT_ID
+from tests.builders.dicom_results import write_dicom_results
 from tests.builders.source_grids import SMALL
 
 
 def written(value: Analysis, folder: Path) -> tuple[hd.sr.EnhancedSR, Dataset]:
-    segments, source = segments_of(value), DicomSource(value.series)
-    seg = write_segmentation(value, segments, source, folder / "seg.dcm")
-    write_measurements(value, segments, seg, source, folder / "sr.dcm")
-    return hd.sr.srread(folder / "sr.dcm"), pydicom.dcmread(folder / "seg.dcm")
+    results = write_dicom_results(value, folder)
+    return hd.sr.srread(results.measurements), pydicom.dcmread(results.segmentation)
 
 
 def _volumes_in(group: object) -> dict[str, float]:
@@ -58,7 +54,7 @@ def test_volumes_are_those_of_the_report(both_sides: tuple[hd.sr.EnhancedSR, Dat
         for name in ("periosteal", "head", "neck", "trochanter", "intertrochanter")
     }
     units = {m.unit for group in groups for m in group.get_measurements()}
-    assert units == {pydicom.sr.codedict.codes.UCUM.CubicCentimeter}
+    assert units == {codes.UCUM.CubicCentimeter}
 
 
 def test_a_group_names_its_segment_and_shares_its_tracking_uid(
@@ -69,6 +65,8 @@ def test_a_group_names_its_segment_and_shares_its_tracking_uid(
 
     for group in report.content.get_volumetric_roi_measurement_groups():
         assert group.referenced_segment.referenced_sop_instance_uid == seg.SOPInstanceUID
+        series = group.referenced_segment.source_series_for_segmentation
+        assert series.value == SERIES_UID
         (number,) = group.referenced_segment[0].referenced_segment_numbers
         assert segments[number].TrackingID == group.tracking_identifier
         assert segments[number].TrackingUID == group.tracking_uid
@@ -111,6 +109,37 @@ def test_quality_flags_go_along(both_sides: tuple[hd.sr.EnhancedSR, Dataset]) ->
     # highdicom counts the finding category among them
     (flag,) = [e for e in group.get_qualitative_evaluations() if e.name.value == "quality_flag"]
     assert flag.value.value == "TRUNCATED_DISTAL"
+
+
+def test_a_group_names_its_side_and_what_measured_it(
+    both_sides: tuple[hd.sr.EnhancedSR, Dataset],
+) -> None:
+    report, seg = both_sides
+    for group in report.content.get_volumetric_roi_measurement_groups():
+        side, _, _ = group.tracking_identifier.partition("_")
+        (site,) = group.finding_sites
+        assert (site.value.meaning, site.laterality.meaning) == ("Femur", side.capitalize())
+        for name, value in (
+            (codes.DCM.AlgorithmName, "femurct"),
+            (codes.DCM.AlgorithmVersion, "0.1.0"),
+        ):
+            (item,) = hd.sr.utils.find_content_items(group[0], name=name)
+            assert item.TextValue == value
+    for segment in seg.SegmentSequence:
+        (algorithm,) = segment.SegmentationAlgorithmIdentificationSequence
+        assert (algorithm.AlgorithmName, algorithm.AlgorithmVersion) == ("femurct", "0.1.0")
+        assert "periosteal_sha256=" + "0" * 64 in algorithm.AlgorithmParameters
+
+
+def test_neither_file_takes_over_the_preamble_of_the_ct(tmp_path: Path) -> None:
+    value = analysis(SMALL)
+    first, *others = value.series.slices
+    program = b"MZ" + first.member.content[2:]
+    changed = replace(first, member=replace(first.member, content=program))
+    series = replace(value.series, slices=(changed, *others))
+
+    for result in written(replace(value, series=series), tmp_path):
+        assert result.preamble == b"\0" * 128
 
 
 def test_patient_study_and_evidence_are_the_ct_s(

@@ -24,6 +24,13 @@ def test_segments_are_numbered_from_1_left_femur_first() -> None:
     assert len({s.tracking_uid for s in segments}) == 14
 
 
+def test_tracking_uids_are_new_for_every_result() -> None:
+    value = analysis(axial_geometry())
+    first, second = ({s.tracking_uid for s in segments_of(value)} for _ in range(2))
+
+    assert not first & second
+
+
 def test_cortical_and_trabecular_make_up_the_periosteal_segment() -> None:
     periosteal, cortical, trabecular, *_ = segments_of(analysis(axial_geometry()))
 

@@ -88,3 +88,10 @@ def test_jobs_with_equal_input_and_options_share_a_fingerprint() -> None:
 def test_an_id_is_32_hexadecimal_digits(name: str) -> None:
     with pytest.raises(ValidationError):
         Job(id=name, created_at=MIDNIGHT, updated_at=MIDNIGHT)
+
+
+@pytest.mark.parametrize("stride", [0, 65])
+def test_a_stride_lies_within_a_window(stride: int) -> None:
+    with pytest.raises(ValidationError):
+        JobOptions(stride_z=stride)
+    assert JobOptions(stride_z=64).stride_z == 64

@@ -90,7 +90,7 @@ def test_the_box_runs_from_the_first_slice_to_above_a_head() -> None:
     volume = thighs(90.0, top_slice=15)
     (crop,) = find_femurs(volume)
     assert crop.box.start_zyx[0] == 0
-    assert (crop.box.stop_zyx[0] - 15) * SPACING.z >= 115.0
+    assert (crop.box.stop_zyx[0] - 15) * SPACING.z >= 133.0  # as in a generated hip
 
 
 def test_the_box_follows_a_flexed_thigh_backward() -> None:

@@ -1,12 +1,20 @@
 import numpy as np
 import pytest
 
-from service.domain.geometry import SpacingMm, VolumeGeometry
+from service.domain.geometry import FloatArray, SpacingMm, VolumeGeometry
 from service.pipeline.distance_field import DistanceField
 from service.pipeline.head_sphere import head_candidates
 from service.pipeline.landmarks import MIN_CAP_SEEN, find_landmarks
 from service.pipeline.neck import NeckOutcome
-from tests.builders.femur_shapes import exact_field, femur, grid_points
+from tests.builders.femur_shapes import (
+    LESSER_TROCHANTER,
+    SHAFT_RADIUS_MM,
+    SHAFT_X_MM,
+    exact_field,
+    femur,
+    grid_points,
+    sphere,
+)
 
 SPACING = SpacingMm(1.5, 1.5, 1.5)
 
@@ -53,5 +61,56 @@ def test_the_rim_of_a_sphere_above_a_neck_is_a_head() -> None:
 def test_no_bone_has_no_landmarks() -> None:
     grid = VolumeGeometry.axis_aligned((20, 20, 20), SPACING, (0.0, 0.0, 0.0))
     landmarks = find_landmarks(exact_field(np.full(grid.shape_zyx, -5.0), grid))
+    assert landmarks.head is None
+    assert landmarks.shaft is None
+
+
+def trumpet(points: FloatArray, bow_mm: float) -> FloatArray:
+    """A shaft that widens above -75 mm and bows backward below -75 mm, by ``bow_mm`` at -225 mm."""
+    z = points[..., 2]
+    radius = SHAFT_RADIUS_MM + 0.3 * np.maximum(z + 75.0, 0.0)
+    backward = bow_mm * (np.minimum(z + 75.0, 0.0) / 150.0) ** 2
+    return radius - np.hypot(points[..., 0] - SHAFT_X_MM, points[..., 1] - backward)
+
+
+def headless_grid(*, posterior_mm: float = 60.0, top_mm: float = -20.0) -> VolumeGeometry:
+    """From -225 mm up; the field of view ends behind the bone, or in it."""
+    shape = (int((top_mm + 225) / 1.5) + 1, int((posterior_mm + 42) / 1.5) + 1, 64)
+    return VolumeGeometry.axis_aligned(shape, SPACING, (0.0, -42.0, -225.0))
+
+
+LESSER = (SHAFT_X_MM - 15 / np.sqrt(2), 15 / np.sqrt(2), -68.0)
+
+
+def test_without_a_head_the_lesser_trochanter_of_a_bowed_shaft_is_found() -> None:
+    grid = headless_grid()
+    points = grid_points(grid)
+    bone = np.maximum(trumpet(points, bow_mm=30.0), sphere(points, LESSER, 8.0))
+    landmarks = find_landmarks(exact_field(bone, grid))
+    assert landmarks.head is None
+    assert landmarks.shaft is not None
+    found = landmarks.shaft.lesser_trochanter.point_mm
+    assert found == pytest.approx(tuple(LESSER_TROCHANTER), abs=2.0)
+
+
+def test_without_a_head_a_piece_of_neck_above_is_passed_over() -> None:
+    grid = headless_grid(posterior_mm=21.0)
+    points = grid_points(grid)
+    # farther off the axis than the lesser trochanter, and cut by the field of view
+    piece = np.minimum(
+        8.0 - np.hypot(points[..., 0] - 30.0, points[..., 1] - 18.0),
+        15.0 - np.abs(points[..., 2] + 40.0),
+    )
+    parts = [trumpet(points, bow_mm=0.0), sphere(points, LESSER, 8.0), piece]
+    landmarks = find_landmarks(exact_field(np.maximum.reduce(parts), grid))
+    assert landmarks.shaft is not None
+    found = landmarks.shaft.lesser_trochanter.point_mm
+    assert found == pytest.approx(tuple(LESSER_TROCHANTER), abs=2.0)
+
+
+@pytest.mark.parametrize("bow_mm", [0.0, 30.0])
+def test_a_shaft_that_ends_below_the_trochanters_has_none(bow_mm: float) -> None:
+    grid = headless_grid(top_mm=-76.0)
+    landmarks = find_landmarks(exact_field(trumpet(grid_points(grid), bow_mm), grid))
     assert landmarks.head is None
     assert landmarks.shaft is None

@@ -103,3 +103,11 @@ def test_a_parabolas_vertex_lies_between_its_points() -> None:
     # (x - 0.25)^2 at -1, 0, 1
     assert parabola_vertex(1.5625, 0.0625, 0.5625) == pytest.approx(0.25)
     assert parabola_vertex(1.0, 1.0, 1.0) == 0.0
+
+
+def test_half_a_neck_in_a_mask_that_ends_short_of_the_cut_is_out_of_view() -> None:
+    points = grid_points(GRID)
+    bone = np.maximum(sphere(points, (0, 0, 0), HEAD_RADIUS_MM), neck(points, to_mm=70.0))
+    half = exact_field(np.minimum(bone, points[..., 1]), GRID)
+    # half a circle of 14 mm has the area of one of 9.9 mm, 0.45 of the head's 22
+    assert find_neck(half, HEAD, NECK_AXIS).outcome is NeckOutcome.OUT_OF_VIEW

@@ -1,10 +1,12 @@
 import io
+import struct
 
 import numpy as np
 import pydicom
 import pytest
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.pixels import pixel_array
-from pydicom.uid import UID, JPEG2000Lossless, JPEGLSLossless, RLELossless
+from pydicom.uid import UID, JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless, RLELossless
 
 from service.pipeline.parallel_decoders import PLUGIN, plugin_for, register
 from tests.builders.ct_series import CtSeriesSpec, build_slices, encode, ramp
@@ -17,7 +19,7 @@ STORED = {
 }
 BITS = {"12 bits": 12, "8 bits": 8}
 syntaxes = pytest.mark.parametrize(
-    "syntax", [JPEGLSLossless, JPEG2000Lossless], ids=lambda syntax: syntax.keyword
+    "syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless], ids=lambda syntax: syntax.keyword
 )
 
 
@@ -33,5 +35,35 @@ def test_pixels_come_out_as_they_went_in(syntax: UID, kind: str) -> None:
 
 
 def test_other_syntaxes_are_left_to_pydicom() -> None:
-    assert plugin_for(RLELossless) == ""
-    assert plugin_for(JPEG2000Lossless) == PLUGIN
+    assert plugin_for(JPEGLosslessSV1) == ""
+    assert plugin_for(RLELossless) == PLUGIN
+
+
+def _rle_segments() -> tuple[pydicom.Dataset, list[bytes]]:
+    ds = pydicom.dcmread(
+        io.BytesIO(encode(build_slices(CtSeriesSpec(stored=STORED["signed"]))[0], RLELossless))
+    )
+    frame = next(generate_frames(ds.PixelData, number_of_frames=1))
+    _, first, second = struct.unpack_from("<3L", frame)
+    return ds, [frame[first:second], frame[second:]]
+
+
+def _decoded(ds: pydicom.Dataset, segments: list[bytes], offsets: list[int]) -> np.ndarray:
+    header = struct.pack("<16L", 2, *offsets, *[0] * (15 - len(offsets)))
+    ds.PixelData = encapsulate([header + b"".join(segments)])
+    register()
+    return pixel_array(ds, raw=True, decoding_plugin=PLUGIN)
+
+
+@pytest.mark.parametrize("padding", [b"", bytes(2), bytes(4), b"\x80\x80"])
+def test_padding_after_an_rle_segment_changes_nothing(padding: bytes) -> None:
+    ds, (high, low) = _rle_segments()
+    found = _decoded(ds, [high + padding, low + padding], [64, 64 + len(high + padding)])
+    np.testing.assert_array_equal(found, STORED["signed"][0])
+
+
+@pytest.mark.parametrize("offsets", [[64, 2**31], [64, 0], [2**32 - 1, 64], [64, 64], [0, 0]])
+def test_rle_segments_outside_the_frame_are_refused(offsets: list[int]) -> None:
+    ds, segments = _rle_segments()
+    with pytest.raises(RuntimeError, match="all available plugins"):
+        _decoded(ds, segments, offsets)

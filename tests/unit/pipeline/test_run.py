@@ -4,20 +4,21 @@ from dataclasses import replace
 from functools import cache
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from service.domain.calibration import Calibration
 from service.domain.findings import FemurSide, FlagCode
 from service.domain.geometry import SpacingMm, VolumeGeometry
 from service.domain.imaging import Analysis, Member
-from service.domain.jobs import Stage
+from service.domain.jobs import JobOptions, Stage
 from service.domain.model_contract import ModelContract
 from service.domain.ports import ProgressListener
 from service.errors import AnatomyError, JobCancelled
 from service.pipeline.cascade import Networks
-from service.pipeline.run import AnalysisRequest, analyse
+from service.pipeline.run import AnalysisRequest, _provenance, analyse
 from tests.builders.ct_series import CtSeriesSpec, build_slices, to_members
-from tests.builders.femur_shapes import femur, grid_points
+from tests.builders.femur_shapes import femur, grid_points, sphere
 from tests.builders.threshold_networks import ThresholdNetwork
 
 SPACING = SpacingMm(2.0, 2.0, 2.0)
@@ -35,8 +36,13 @@ NETWORKS = Networks(
 
 
 @cache
-def hip_members(*, mirrored: bool = False, head: bool = True) -> tuple[Member, ...]:
-    """A CT of one femur (cortex 1000 HU, inside 400 HU) in muscle: left, or mirrored to right."""
+def hip_members(
+    *, mirrored: bool = False, head: bool = True, metal: bool = False
+) -> tuple[Member, ...]:
+    """A CT of one femur (cortex 1000 HU, inside 400 HU) in muscle: left, or mirrored to right.
+
+    Metal is a ball of 8 mm in the middle of the head.
+    """
     grid = VolumeGeometry.axis_aligned((93, 60, 100), SPACING, (-20.0, -60.0, -150.0))
     points = grid_points(grid) - (FEMUR_X_MM, 0.0, 0.0)
     inside = femur(points)
@@ -45,6 +51,8 @@ def hip_members(*, mirrored: bool = False, head: bool = True) -> tuple[Member, .
     hu = np.full(grid.shape_zyx, 50, np.int16)
     hu[inside > 0] = 1000
     hu[inside > 4.0] = 400
+    if metal:
+        hu[sphere(points, (0, 0, 0), 8.0) > 0] = 3071
     x, y, z = (float(v) for v in grid.affine_lps[:3, 3])
     if mirrored:
         hu = np.ascontiguousarray(hu[:, :, ::-1])
@@ -90,7 +98,7 @@ def test_a_hip_is_found_divided_and_measured(left_hip: LeftHip) -> None:
 
 def test_density_follows_the_calibration_that_provenance_names(left_hip: LeftHip) -> None:
     report = left_hip[0].report
-    assert report.provenance.calibration == LINE
+    assert report.provenance.options.calibration == LINE
     density = report.femurs[0].measurements.density.total
     assert density is not None
     assert density.trabecular is not None
@@ -104,6 +112,14 @@ def test_density_follows_the_calibration_that_provenance_names(left_hip: LeftHip
 def test_the_cortex_of_two_voxels_is_flagged(left_hip: LeftHip) -> None:
     (left,) = left_hip[0].report.femurs
     assert FlagCode.PARTIAL_VOLUME in [flag.code for flag in left.flags]
+
+
+def test_what_holds_metal_is_null_and_says_so() -> None:
+    (left,) = run(hip_members(metal=True)).report.femurs
+    assert left.volumes_cm3.head is None
+    assert left.volumes_cm3.neck is not None
+    assert not left.complete
+    assert FlagCode.METAL in {flag.code for flag in left.flags}
 
 
 def test_a_mirrored_hip_gives_the_mirrored_masks(left_hip: LeftHip) -> None:
@@ -169,3 +185,21 @@ def test_without_an_endosteal_surface_compartments_are_unknown_not_zero() -> Non
     assert head.cortical is None
     assert head.trabecular is None
     assert FlagCode.ENDOSTEAL_NOT_FOUND in [flag.code for flag in left.flags]
+
+
+def test_provenance_holds_every_option_and_the_runtime_of_the_networks() -> None:
+    request = AnalysisRequest(
+        (),
+        "f" * 64,
+        stride_z=8,
+        series_instance_uid="1.2.3",
+        expected_instances=5,
+        resample_gaps=True,
+    )
+
+    provenance = _provenance(request, NETWORKS, 8)
+
+    assert provenance.options == JobOptions(
+        stride_z=8, series_instance_uid="1.2.3", expected_instances=5, resample_gaps=True
+    )
+    assert provenance.versions["onnxruntime"] == onnxruntime.__version__

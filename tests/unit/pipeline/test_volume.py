@@ -222,7 +222,7 @@ def test_a_panic_of_a_decoder_is_a_refusal_like_any_other(monkeypatch: pytest.Mo
     def panic(*_: object, **__: object) -> None:
         raise PanicException
 
-    monkeypatch.setattr("service.pipeline.volume.pixel_array", panic)
+    monkeypatch.setattr("service.pipeline.volume.get_decoder", panic)
     assert refusal(ct_members()).code == "undecodable_pixel_data"
 
 

@@ -16,7 +16,7 @@ def test_one_window_covers_a_crop_of_its_size() -> None:
     assert window_starts(64, 64, 32) == (0,)
 
 
-@pytest.mark.parametrize(("length", "stride"), [(63, 1), (64, 0)])
+@pytest.mark.parametrize(("length", "stride"), [(63, 1), (64, 0), (200, 65)])
 def test_what_no_window_can_cover_is_refused(length: int, stride: int) -> None:
     with pytest.raises(ValueError, match="must be"):
         window_starts(length, 64, stride)

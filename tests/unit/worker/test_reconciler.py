@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 
 from service.domain.jobs import JobState
-from service.worker.reconciler import EXPIRED_KEPT_S, RESEND_GRACE_S, Reconciler
+from service.domain.ports import WORKER_ALIVE
+from service.worker.reconciler import (
+    EXPIRED_KEPT_S,
+    RESEND_GRACE_S,
+    Reconciler,
+    note_received,
+)
 from tests.builders.jobs import Service
 
 RETENTION_S = 1000.0
@@ -44,6 +51,40 @@ def test_jobs_whose_requests_wait_are_not_sent_again(service: Service) -> None:
     service.clock.pass_seconds(RESEND_GRACE_S + 1)
     reconcile(service)
     assert service.queue.sent == []
+
+
+def test_a_job_whose_message_a_worker_has_received_is_not_missed(service: Service) -> None:
+    """Its pool process still starts: the queue no longer counts the message."""
+    for number in (1, 2):
+        job = service.moved(service.accepted(number), JobState.QUEUED)
+    service.queue.waiting = 1
+    note_received(job.id, service.jobs)
+    service.clock.pass_seconds(RESEND_GRACE_S + 1)
+    reconcile(service)
+    assert service.queue.sent == []
+
+
+def test_a_received_message_is_missed_once_its_run_should_have_begun(service: Service) -> None:
+    job = service.moved(service.accepted(), JobState.QUEUED)
+    note_received(job.id, service.jobs)
+    service.jobs.leases.clear()
+    service.clock.pass_seconds(RESEND_GRACE_S + 1)
+    reconcile(service)
+    assert service.queue.sent == [job.id]
+
+
+def test_a_worker_that_dies_right_after_it_began_a_run_holds_nothing_up(service: Service) -> None:
+    job = service.moved(service.accepted(), JobState.QUEUED, JobState.RUNNING)
+    note_received(job.id, service.jobs)
+    reconcile(service)
+    assert service.queue.sent == [job.id]
+
+
+def test_the_reconciler_says_nothing_of_pool_processes(service: Service) -> None:
+    ended = threading.Event()
+    ended.set()
+    Reconciler(service.worker(), interval_s=1.0, retention_s=RETENTION_S).run_until(ended)
+    assert not service.jobs.has_lease(WORKER_ALIVE)
 
 
 def test_a_message_on_its_way_has_time_to_arrive(service: Service) -> None:
