@@ -103,7 +103,8 @@ def open_case(path: Path) -> Iterator[NpzFile]:
         CaseError: naming the file, also while an array is read, if it is none of ours or torn.
     """
     try:
-        with np.load(path) as arrays:
+        # opened here, since np.load leaves a file that is no zip open
+        with path.open("rb") as file, np.load(file) as arrays:
             yield arrays
     except UNREADABLE as error:
         raise CaseError(f"{path} is no readable case ({error}); write it anew") from error

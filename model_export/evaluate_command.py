@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
+from pydantic import TypeAdapter
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from model_export.cases import CaseError, load_case
@@ -18,6 +22,7 @@ from model_export.evaluation import (
     evaluate_case,
     grid_of,
 )
+from service import __version__
 from service.domain.findings import FemurSide
 from service.domain.imaging import FemurMasks
 from service.domain.ports import PatchPredictor
@@ -56,7 +61,7 @@ def evaluate(
         EndostealInput, typer.Option(help="`cropped` is the paper's comparison.")
     ] = "masked",
 ) -> None:
-    """Score both networks on cases as production runs them: the paper's Tables 1, 2 and figures."""
+    """Score both networks as production runs them: the paper's tables and figures; resumable."""
     from model_export.predictor import open_predictor
 
     networks = Networks(
@@ -66,7 +71,7 @@ def evaluate(
     paths = sorted(cases.glob("*.npz"))
     if not paths:
         raise CaseError(f"no case in {cases}; `prepare` writes them")
-    scores = tuple(_scored(paths, cascade, out / "masks"))
+    scores = tuple(_scored(paths, cascade, out))
     _write_tables(scores, cascade, out)
     _draw_figures(scores, cases, out)
     typer.echo((out / REPORT_NAME).read_text())
@@ -91,9 +96,14 @@ def _open_endosteal(path: Path, endosteal_input: EndostealInput) -> PatchPredict
     return predictor
 
 
-def _scored(paths: Sequence[Path], cascade: Cascade, masks: Path) -> Iterator[FemurScore]:
-    """Evaluates each case, keeps what was found in ``masks`` and shows how far it is."""
-    masks.mkdir(parents=True, exist_ok=True)
+def _scored(paths: Sequence[Path], cascade: Cascade, out: Path) -> Iterator[FemurScore]:
+    """Evaluates each case, keeps its masks and score in ``out`` and shows how far it is.
+
+    A case scored before by the same cascade is not segmented again.
+    """
+    masks, kept = out / "masks", out / "scores"
+    for folder in (masks, kept):
+        folder.mkdir(parents=True, exist_ok=True)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -102,20 +112,50 @@ def _scored(paths: Sequence[Path], cascade: Cascade, masks: Path) -> Iterator[Fe
     )
     with Progress(*columns) as progress:
         task = progress.add_task("windows", total=None)
-        total = 0
+        total, done = 0, 0
         for number, path in enumerate(paths):
+            kept_path, key = kept / f"{path.stem}.json", _key(path, cascade)
+            known = _kept_score(kept_path, key)
+            if known is not None and (masks / path.name).exists():
+                yield known
+                continue
             case = load_case(path)
             windows = cascade.windows(case)
             before = total
             total += windows
+            done += 1
             # cases yet to come are taken to be as long as those so far
-            progress.update(
-                task, total=total * len(paths) / (number + 1), description=f"{case.name}"
-            )
+            to_come = (len(paths) - number - 1) * total / done
+            progress.update(task, total=total + to_come, description=case.name)
             found, score = evaluate_case(case, cascade, lambda: progress.advance(task))
             _save_masks(found, masks / path.name)
+            _keep_score(score, kept_path, key)
             progress.update(task, completed=before + windows)
             yield score
+
+
+def _key(path: Path, cascade: Cascade) -> str:
+    """Hexadecimal digest of all that a case's score follows from."""
+    with path.open("rb") as file:
+        case = hashlib.file_digest(file, "sha256").hexdigest()
+    first, second = cascade.networks.periosteal, cascade.networks.endosteal
+    parts = (case, first.sha256, second.sha256, cascade.stride_z, cascade.endosteal_input)
+    return hashlib.sha256(repr((__version__, *parts)).encode()).hexdigest()
+
+
+def _keep_score(score: FemurScore, path: Path, key: str) -> None:
+    """Writes a score, in place when whole."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps({"key": key, "score": asdict(score)}))
+    partial.replace(path)
+
+
+def _kept_score(path: Path, key: str) -> FemurScore | None:
+    """The score that was written there under this key."""
+    if not path.exists():
+        return None
+    kept = json.loads(path.read_text())
+    return TypeAdapter(FemurScore).validate_python(kept["score"]) if kept["key"] == key else None
 
 
 def _save_masks(found: FemurMasks, path: Path) -> None:

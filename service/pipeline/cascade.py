@@ -23,8 +23,8 @@ from service.pipeline.measurements import MM3_PER_CM3
 from service.pipeline.probabilities import probability_map
 
 DEFAULT_STRIDE_Z = 32
-"""Slices between windows: half a window, so that every voxel is seen by at least two. The paper's
-stride of 1 is always available."""
+"""Slices between windows: half a window, so that every voxel is seen by at least two. How
+far its masks lie from those of the paper's stride of 1, always available, is not measured yet."""
 
 MASK_MARGIN = 8
 """Voxels kept around the periosteal mask for the endosteal network: its first two levels' reach."""

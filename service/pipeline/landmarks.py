@@ -55,6 +55,11 @@ MIN_WIDENING = 1.4
 """Without a head, the section 15 mm above a lesser trochanter is at least 1.4 times as large as
 the shaft 40 mm below it (1.9 to 3.1 in reference masks)."""
 
+EVEN_BELOW_MM = 20.0
+EVEN_SHAFT = (0.8, 1.6)
+"""Without a head, the section 20 mm below a lesser trochanter is 0.8 to 1.6 times as large as that
+40 mm below (1.1 to 1.3 in reference masks): the ends of a condyle differ more (0.3 in STS_047)."""
+
 
 @dataclass(frozen=True, eq=False)
 class Shaft:
@@ -155,7 +160,7 @@ def _find_headless_shaft(field: DistanceField) -> Shaft | None:
     top = float(rough.height_mm(field.bone_points_mm()).max())
     for ceiling in np.arange(top, top - HEADLESS_REACH_MM, -HEADLESS_STEP_MM):
         shaft = _settled(field, rough, partial(_seek_below, field, rough.at(ceiling)))
-        if shaft is not None and shaft.fit.long_enough and _widens_above(field, shaft):
+        if shaft is not None and shaft.fit.long_enough and _widens_above_a_shaft(field, shaft):
             return shaft
     return None
 
@@ -166,13 +171,16 @@ def _seek_below(field: DistanceField, ceiling_mm: FloatArray, line: Line) -> Les
     return find_lesser_trochanter(field, line, HEADLESS_MEDIAL, (top - HEADLESS_WINDOW_MM, top))
 
 
-def _widens_above(field: DistanceField, shaft: Shaft) -> bool:
-    """Whether the bone above a lesser trochanter is so much wider than the shaft below it."""
+def _widens_above_a_shaft(field: DistanceField, shaft: Shaft) -> bool:
+    """Whether the bone above a lesser trochanter is wider than an even shaft below it."""
     line = shaft.fit.line
     height = float(line.height_mm(shaft.lesser_trochanter.point_mm))
-    above = shaft_section(field, line, height + WIDENING_MM).area_mm2
-    below = shaft_section(field, line, height - WIDENING_BELOW_MM).area_mm2
-    return above >= MIN_WIDENING * below > 0
+    above, near, below = (
+        shaft_section(field, line, height + offset).area_mm2
+        for offset in (WIDENING_MM, -EVEN_BELOW_MM, -WIDENING_BELOW_MM)
+    )
+    least, most = EVEN_SHAFT
+    return above >= MIN_WIDENING * below > 0 and least * below <= near <= most * below
 
 
 def _settled(

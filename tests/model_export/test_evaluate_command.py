@@ -1,10 +1,14 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from model_export.cases import CaseError
+from model_export import evaluate_command
+from model_export.cases import CaseError, TrainingCase
 from model_export.checkpoint import RunError
 from model_export.evaluate_command import evaluate
+from model_export.evaluation import Cascade
+from service.domain.imaging import FemurMasks
 from service.errors import ModelError
 from tests.builders.evaluation_cases import block_case
 from tests.builders.threshold_networks import write_threshold_networks
@@ -36,6 +40,7 @@ def test_one_command_writes_every_table_and_figure(
         "figure_6_distance_errors.png",
         "figure_8_relative_errors.png",
         "masks",
+        "scores",
         "table_1.csv",
         "table_2.csv",
     ]
@@ -44,6 +49,33 @@ def test_one_command_writes_every_table_and_figure(
     assert "stand beside ours, not against them" in report
     assert "| Periosteal | 1.0000±0.0000 | 0.0000±0.0000 |" in report
     assert (out / "cases.csv").read_text().count("\n") == 3
+
+
+def test_a_case_is_segmented_once_and_again_only_by_another_cascade(
+    cases: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segmented: list[str] = []
+    segment = Cascade.segment
+
+    def counted(cascade: Cascade, case: TrainingCase, told: Callable[[], None]) -> FemurMasks:
+        segmented.append(case.name)
+        return segment(cascade, case, told)
+
+    monkeypatch.setattr(Cascade, "segment", counted)
+    monkeypatch.setattr(evaluate_command, "_draw_figures", lambda *_: None)
+    networks = (weights / "periosteal.onnx", weights / "endosteal.onnx")
+    out = tmp_path / "out"
+    evaluate(cases, out, *networks)
+    first = (out / "cases.csv").read_text()
+    assert segmented == ["one", "two"]
+    (out / "scores" / "two.json").unlink()  # as if stopped before it
+    evaluate(cases, out, *networks)
+    assert segmented == ["one", "two", "two"]
+    assert [row.split(",")[:2] for row in first.splitlines()] == [
+        row.split(",")[:2] for row in (out / "cases.csv").read_text().splitlines()
+    ]
+    evaluate(cases, out, *networks, stride_z=16)
+    assert segmented[3:] == ["one", "two"]
 
 
 def test_a_folder_without_cases_is_refused(weights: Path, tmp_path: Path) -> None:

@@ -1,5 +1,9 @@
 """Hand-derived values, and agreement with MONAI and DeepMind's surface-distance."""
 
+import importlib
+import os
+from types import ModuleType
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -128,10 +132,19 @@ def random_masks(seed: int) -> tuple[BoolArray, BoolArray]:
     return masks[0], masks[1]
 
 
+@pytest.fixture
+def monai() -> ModuleType:
+    """MONAI's metrics; without them the test is skipped, except in CI where there is PyTorch."""
+    pytest.importorskip("torch")
+    if os.environ.get("CI"):
+        return importlib.import_module("monai.metrics")
+    found: ModuleType = pytest.importorskip("monai.metrics", reason="`pip install monai`")
+    return found
+
+
 @OTHER_LIBRARIES
 @pytest.mark.parametrize("seed", range(6))
-def test_surface_distances_are_those_of_monai(seed: int) -> None:
-    monai = pytest.importorskip("monai.metrics", reason="`pip install monai` beside PyTorch")
+def test_surface_distances_are_those_of_monai(seed: int, monai: ModuleType) -> None:
     torch = pytest.importorskip("torch")
     found, reference = random_masks(seed)
     pair = [torch.from_numpy(mask)[None, None] for mask in (found, reference)]
@@ -147,8 +160,9 @@ def test_surface_distances_are_those_of_monai(seed: int) -> None:
 
 @OTHER_LIBRARIES
 @pytest.mark.parametrize("seed", range(6))
-def test_masks_that_meet_the_border_have_a_surface_there_as_in_monai(seed: int) -> None:
-    monai = pytest.importorskip("monai.metrics", reason="`pip install monai` beside PyTorch")
+def test_masks_that_meet_the_border_have_a_surface_there_as_in_monai(
+    seed: int, monai: ModuleType
+) -> None:
     torch = pytest.importorskip("torch")
     found, reference = (mask[2:-2, 2:-2, 2:-2] for mask in random_masks(seed))
     pair = [torch.from_numpy(mask.copy())[None, None] for mask in (found, reference)]

@@ -217,8 +217,9 @@ def test_the_best_weights_need_cases_to_validate_with(
     tmp_path: Path, cases: Path, tiny: TrainingConfig
 ):
     config = tiny.model_copy(update={"select": "best"})
+    unvalidated = RunPlan(CaseSets.of_folder(cases / "train"), tmp_path / "run", Budget(steps=1))
     with pytest.raises(RunError, match="no case to validate with"):
-        Trainer(config, RunPlan(CaseSets.of_folder(cases / "train"), tmp_path / "run"))
+        Trainer(config, unvalidated)
 
 
 @pytest.mark.parametrize(

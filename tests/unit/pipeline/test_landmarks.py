@@ -114,3 +114,24 @@ def test_a_shaft_that_ends_below_the_trochanters_has_none(bow_mm: float) -> None
     landmarks = find_landmarks(exact_field(trumpet(grid_points(grid), bow_mm), grid))
     assert landmarks.head is None
     assert landmarks.shaft is None
+
+
+def test_a_bump_above_an_uneven_piece_of_bone_is_no_lesser_trochanter() -> None:
+    grid = headless_grid()
+    points = grid_points(grid)
+    whole = np.maximum(trumpet(points, bow_mm=0.0), sphere(points, LESSER, 8.0))
+    # as the masked part of a condyle: a waist of 0.55 x 0.55 = 0.3 of the area, 20 mm below
+    waisted = np.where(np.abs(points[..., 2] + 88.0) < 4.0, whole - 0.45 * SHAFT_RADIUS_MM, whole)
+    assert find_landmarks(exact_field(whole, grid)).shaft is not None
+    assert find_landmarks(exact_field(waisted, grid)).shaft is None
+
+
+def test_a_bump_far_below_the_top_of_a_headless_bone_is_no_lesser_trochanter() -> None:
+    grid = headless_grid(top_mm=90.0)
+    points = grid_points(grid)
+    thin_above = SHAFT_RADIUS_MM - np.hypot(points[..., 0] - SHAFT_X_MM, points[..., 1])
+    parts = [
+        np.where(points[..., 2] < -20.0, trumpet(points, bow_mm=0.0), thin_above),
+        sphere(points, LESSER, 8.0),
+    ]
+    assert find_landmarks(exact_field(np.maximum.reduce(parts), grid)).shaft is None
