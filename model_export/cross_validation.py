@@ -19,9 +19,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from model_export.case_sets import CaseSets, subject_of, used_by
-from model_export.cases import CaseError
+from model_export.cases import CaseError, load_case
 from model_export.checkpoint import BEST_NAME, hold_to_plan, model_file
-from model_export.config import TrainingConfig
+from model_export.config import Role, TrainingConfig
+from model_export.evaluation import trusted_reference
 from model_export.predictor import TorchPredictor
 from model_export.schedule import Budget
 from model_export.scoring import (
@@ -130,6 +131,8 @@ def cross_validate(task: CrossValidation, train: Callable[[Trainer], bool]) -> P
     task = replace(task, cases=used_by(task.config, task.cases))
     split = split_subjects([subject_of(c) for c in task.cases], task.folds, task.seed)
     _begin(task, split)
+    for subjects in (*split.folds, split.test):
+        _require_scorable(_of_subjects(task.cases, subjects), task.config.role)
     folds, means = [], []
     for number, validation in enumerate(split.folds):
         fold = task.out / f"fold_{number:02d}"
@@ -170,6 +173,16 @@ def _begin(task: CrossValidation, split: Split) -> None:
 
 def _of_subjects(cases: Sequence[Path], subjects: Sequence[str]) -> tuple[Path, ...]:
     return tuple(case for case in cases if subject_of(case) in subjects)
+
+
+def _require_scorable(cases: Sequence[Path], role: Role) -> None:
+    """Raises CaseError, before any training, if no case has a reference to score ``role`` on."""
+    if not any(trusted_reference(load_case(case), role) for case in cases):
+        names = ", ".join(case.stem for case in cases)
+        raise CaseError(
+            f"no case to score on has a {role} reference that may be trusted: {names}; choose "
+            "another --seed or fewer folds, or add cases"
+        )
 
 
 def _score(cases: Sequence[Path], run: Path, out: Path) -> None:

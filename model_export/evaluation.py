@@ -150,10 +150,7 @@ def score(case: TrainingCase, found: FemurMasks, seconds: float) -> FemurScore:
 
 
 def score_surface(case: TrainingCase, role: Role, found: BoolArray) -> SurfaceScore | None:
-    """Scores of one surface over the voxels whose label may be trusted.
-
-    The case's outermost voxels do not count: where bone goes on outside, both masks are cut there,
-    and the cut faces would count as perfect surface.
+    """Scores of one surface over the voxels that ``trusted_reference`` counts.
 
     Args:
         case: with the reference.
@@ -163,17 +160,11 @@ def score_surface(case: TrainingCase, role: Role, found: BoolArray) -> SurfaceSc
     Returns:
         None where no voxel of the reference surface's inside may be trusted.
     """
-    outer = np.asarray(case.periosteal, dtype=np.bool_)
-    if role == "periosteal":
-        reference, needed = outer, TRUST_PERIOSTEAL
-    else:
-        reference, needed = np.asarray(case.endosteal, dtype=np.bool_), TRUST_BOTH
-    inner = (slice(1, -1),) * 3
-    counted: BoolArray = np.zeros(reference.shape, dtype=np.bool_)
-    counted[inner] = np.asarray(case.trust)[inner] >= needed
-    if not (reference & counted).any():
+    trusted = trusted_reference(case, role)
+    if trusted is None:
         return None
-    crop = paper_crop(outer)
+    reference, counted = trusted
+    crop = paper_crop(np.asarray(case.periosteal, dtype=np.bool_))
     spacing = CONTRACT_SPACING_MM
     return SurfaceScore(
         dice=dice(found, reference, counted),
@@ -183,3 +174,23 @@ def score_surface(case: TrainingCase, role: Role, found: BoolArray) -> SurfaceSc
         hausdorff95_mm=hausdorff95_mm(found, reference, spacing, counted),
         surface_dice=surface_dice(found, reference, spacing, SURFACE_TOLERANCE_MM, counted),
     )
+
+
+def trusted_reference(case: TrainingCase, role: Role) -> tuple[BoolArray, BoolArray] | None:
+    """A surface's reference mask and the voxels that count, whose label may be trusted.
+
+    The case's outermost voxels do not count: where bone goes on outside, both masks are cut there,
+    and the cut faces would count as perfect surface.
+
+    Returns:
+        Both bool ``[z, y, x]``; None where no voxel inside the reference surface counts.
+    """
+    if role == "periosteal":
+        labels, needed = case.periosteal, TRUST_PERIOSTEAL
+    else:
+        labels, needed = case.endosteal, TRUST_BOTH
+    reference = np.asarray(labels, dtype=np.bool_)
+    inner = (slice(1, -1),) * 3
+    counted: BoolArray = np.zeros(reference.shape, dtype=np.bool_)
+    counted[inner] = np.asarray(case.trust)[inner] >= needed
+    return (reference, counted) if (reference & counted).any() else None

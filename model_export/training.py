@@ -152,7 +152,8 @@ class Trainer:
         loss = self._descend(patch, rate)
         self.step += 1
         dice_real, dice_phantom = None, None
-        if self.validation and self.step % self.config.validate_every == 0:
+        last = self.budget.share_used(self.step, self.seconds + time.monotonic() - started) >= 1
+        if self.validation and (last or self.step % self.config.validate_every == 0):
             dice_real, dice_phantom = self._validate()
             self._keep_best([dice for dice in (dice_real, dice_phantom) if dice is not None])
         self.seconds += time.monotonic() - started

@@ -205,6 +205,7 @@ def analyse_archive(
         series_instance_uid=options.series_instance_uid,
         expected_instances=options.expected_instances,
         resample_gaps=options.resample_gaps,
+        calibration=options.calibration,
     )
     analysis = analyse(request, networks, listener)
     write_results(analysis, out_dir)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from service.cli_options import (
+    CalibrationFile,
     ExpectedInstances,
     OutFolder,
     ResampleGaps,
@@ -99,6 +100,7 @@ def run(
     series_uid: SeriesUid = None,
     expected_instances: ExpectedInstances = None,
     resample_gaps: ResampleGaps = False,
+    calibration: CalibrationFile = None,
 ) -> None:
     """Analyse a series in this process, without a service."""
     from service import bootstrap
@@ -106,6 +108,7 @@ def run(
     from service.output_folder import filled_or_absent
 
     _check_unused(out)
+    options = job_options(stride, series_uid, expected_instances, resample_gaps, calibration)
     settings, console = _settings(), _console()
     with filled_or_absent(out) as folder, stage_progress(console) as show:
         report = bootstrap.analyse_archive(
@@ -113,7 +116,7 @@ def run(
             folder,
             settings=settings,
             networks=lambda: bootstrap.load_networks(settings),
-            options=job_options(stride, series_uid, expected_instances, resample_gaps),
+            options=options,
             listener=show,
         )
     _show(report, out)
@@ -131,13 +134,14 @@ def submit(
     series_uid: SeriesUid = None,
     expected_instances: ExpectedInstances = None,
     resample_gaps: ResampleGaps = False,
+    calibration: CalibrationFile = None,
 ) -> None:
     """Analyse a series through a service, and fetch the same files as 'run' leaves."""
     from service.client import ServiceClient
     from service.submission import submit_and_fetch
 
     _check_unused(out)
-    options = job_options(stride, series_uid, expected_instances, resample_gaps)
+    options = job_options(stride, series_uid, expected_instances, resample_gaps, calibration)
     with ServiceClient(url, api_key) as client:
         report = submit_and_fetch(client, series, options, out, _console())
     _show(report, out)

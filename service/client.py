@@ -141,6 +141,7 @@ class ServiceClient:
             "series_instance_uid": options.series_instance_uid,
             "expected_instances": options.expected_instances,
             "resample_gaps": options.resample_gaps or None,
+            "calibration": options.calibration.model_dump_json() if options.calibration else None,
         }
         try:
             answer = self._http.post(

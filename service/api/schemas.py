@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, Json, model_validator
 from pydantic_core import PydanticCustomError
 
+from service.domain.calibration import Calibration
 from service.domain.jobs import Job, JobFailure, JobOptions, JobState, Progress, Stage
 from service.domain.model_contract import ModelFile
 from service.domain.window import MAX_STRIDE_Z
@@ -35,6 +36,12 @@ class JobQuery(BaseModel):
     resample_gaps: bool = Field(
         default=False, description="fill gaps between slices, up to 6 mm, by interpolation"
     )
+    calibration: Json[Calibration] | None = Field(
+        default=None,
+        description="from HU to bone mineral density, as JSON: slope, intercept, unit, method and, "
+        "where known, slope_sd, intercept_sd, correlation (docs/measurements.md)",
+        examples=['{"slope":0.86,"intercept":-2.1,"unit":"mg/cm3 HA","method":"asynchronous"}'],
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -56,6 +63,7 @@ class JobQuery(BaseModel):
             series_instance_uid=self.series_instance_uid,
             expected_instances=self.expected_instances,
             resample_gaps=self.resample_gaps,
+            calibration=self.calibration,
         )
 
 

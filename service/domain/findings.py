@@ -5,17 +5,12 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
+from service.domain.frozen import Frozen as Frozen
+from service.domain.frozen import Vector as Vector
 from service.domain.jobs import JobOptions
-
-Vector = tuple[float, float, float]
-
-
-class Frozen(BaseModel):
-    """Base of all report parts."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from service.domain.measurements import FemurMeasurements
 
 
 class FemurSide(StrEnum):
@@ -47,6 +42,8 @@ class FlagCode(StrEnum):
     LESSER_TROCHANTER_NOT_FOUND = "LESSER_TROCHANTER_NOT_FOUND"
     ENDOSTEAL_NOT_FOUND = "ENDOSTEAL_NOT_FOUND"
     THICK_SLICES = "THICK_SLICES"
+    PARTIAL_VOLUME = "PARTIAL_VOLUME"
+    IMPLAUSIBLE_VOLUME = "IMPLAUSIBLE_VOLUME"
     SERIES_CHOSEN = "SERIES_CHOSEN"
     GANTRY_TILT = "GANTRY_TILT"
     TILT_TAG_DISAGREES = "TILT_TAG_DISAGREES"
@@ -147,6 +144,7 @@ class FemurReport(Frozen):
     periosteal_volume_in_view_cm3: float
     flags: tuple[QualityFlag, ...] = ()
     geometry: FemurGeometry = FemurGeometry()
+    measurements: FemurMeasurements = FemurMeasurements()
 
 
 class SliceGap(Frozen):

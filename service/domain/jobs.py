@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.domain.calibration import Calibration
 from service.domain.window import MAX_STRIDE_Z
 from service.errors import JobError
 
@@ -82,6 +83,7 @@ class JobOptions(BaseModel):
         expected_instances: SOP instances of the series, as the sender counts them; none is not
             checked.
         resample_gaps: fill gaps between slices by interpolation instead of refusing them.
+        calibration: from HU to density; none gives HU only.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -90,6 +92,7 @@ class JobOptions(BaseModel):
     series_instance_uid: str | None = None
     expected_instances: int | None = Field(default=None, ge=1)
     resample_gaps: bool = False
+    calibration: Calibration | None = None
 
 
 class Job(BaseModel):

@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from service.domain.findings import FemurSide
 from service.domain.geometry import AxisOrder, Box, FloatArray, VolumeGeometry
-from service.domain.imaging import BoolArray
+from service.domain.imaging import BoolArray, FemurMasks
 
 WORK_SPACING_MM = 1.0
 """Voxels finer than half of this are averaged in whole blocks up to it: landmarks need no more."""
@@ -149,6 +150,14 @@ class CanonicalMask:
     box: Box
 
 
+def left_frame(masks: FemurMasks) -> VolumeGeometry:
+    """The masks' grid with x negated for a right femur, which makes it a left one."""
+    if masks.side is FemurSide.LEFT:
+        return masks.geometry
+    affine = np.diag([-1.0, 1.0, 1.0, 1.0]) @ masks.geometry.affine_lps
+    return VolumeGeometry(masks.geometry.shape_zyx, affine)
+
+
 def canonical_mask(mask: BoolArray, left_frame: VolumeGeometry) -> CanonicalMask:
     """Turn and crop a mask that holds at least one voxel; ``left_frame`` is its grid."""
     order = AxisOrder.closest_to_spl(left_frame)
@@ -166,7 +175,8 @@ def canonical_mask(mask: BoolArray, left_frame: VolumeGeometry) -> CanonicalMask
 
 def distance_field(mask: CanonicalMask) -> DistanceField:
     """The signed distance field of a mask on a grid no finer than landmarks need."""
-    inside, geometry = _coarsened(mask.inside, mask.geometry)
+    share, geometry = block_means(mask.inside, mask.geometry)
+    inside = share >= 0.5
     spacing = geometry.spacing_mm
     half_step = 0.5 * min(spacing)
     within = ndimage.distance_transform_edt(inside, sampling=spacing)
@@ -178,15 +188,18 @@ def distance_field(mask: CanonicalMask) -> DistanceField:
     return DistanceField(smooth, geometry)
 
 
-def _coarsened(inside: BoolArray, geometry: VolumeGeometry) -> tuple[BoolArray, VolumeGeometry]:
+def block_means(
+    inside: BoolArray, geometry: VolumeGeometry
+) -> tuple[npt.NDArray[np.float32], VolumeGeometry]:
+    """Share of bone, 0-1, on a grid of whole blocks of voxels, each side up to WORK_SPACING_MM."""
     z, y, x = (max(1, int(WORK_SPACING_MM / step + 1e-3)) for step in geometry.spacing_mm)
     if (z, y, x) == (1, 1, 1):
-        return inside, geometry
+        return inside.astype(np.float32), geometry
     pad = [(0, -n % f) for n, f in zip(inside.shape, (z, y, x), strict=True)]
     padded = np.pad(inside, pad, mode="edge")
     nz, ny, nx = (n // f for n, f in zip(padded.shape, (z, y, x), strict=True))
-    share = padded.reshape(nz, z, ny, y, nx, x).mean(axis=(1, 3, 5))
+    share = padded.reshape(nz, z, ny, y, nx, x).mean(axis=(1, 3, 5), dtype=np.float32)
     affine = geometry.affine_lps.copy()
     affine[:3, 3] = geometry.index_to_lps([(z - 1) / 2, (y - 1) / 2, (x - 1) / 2])
     affine[:3, :3] = affine[:3, :3] * np.array([x, y, z])
-    return share >= 0.5, VolumeGeometry((nz, ny, nx), affine)
+    return share, VolumeGeometry((nz, ny, nx), affine)

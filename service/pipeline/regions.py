@@ -15,9 +15,9 @@ from service.domain.findings import (
     Severity,
     Vector,
 )
-from service.domain.geometry import FloatArray, VolumeGeometry
+from service.domain.geometry import FloatArray
 from service.domain.imaging import FemurMasks, FemurRegion, FemurRegions, FieldOfViewCuts
-from service.pipeline.distance_field import canonical_mask, distance_field
+from service.pipeline.distance_field import canonical_mask, distance_field, left_frame
 from service.pipeline.landmarks import Landmarks, find_landmarks
 from service.pipeline.neck import NeckOutcome, head_plane_distance
 from service.pipeline.partition import HalfSpace, RegionBounds, partition
@@ -48,7 +48,7 @@ def divide(masks: FemurMasks, cuts: FieldOfViewCuts) -> FemurRegions:
         landmarks = Landmarks()
         labels = np.zeros(masks.periosteal.shape, dtype=np.uint8)
         return FemurRegions(labels, FemurGeometry(), _missing(landmarks))
-    mask = canonical_mask(masks.periosteal, _left_frame(masks))
+    mask = canonical_mask(masks.periosteal, left_frame(masks))
     landmarks = find_landmarks(distance_field(mask))
     bounds = _bounds(landmarks)
     turned = np.zeros([masks.periosteal.shape[a] for a in mask.order.permutation], dtype=np.uint8)
@@ -58,14 +58,6 @@ def divide(masks: FemurMasks, cuts: FieldOfViewCuts) -> FemurRegions:
     labels = np.ascontiguousarray(mask.order.invert(turned))
     geometry = _geometry(landmarks, bounds, mirrored=masks.side is FemurSide.RIGHT)
     return FemurRegions(labels, geometry, (*_missing(landmarks), *cut_flags))
-
-
-def _left_frame(masks: FemurMasks) -> VolumeGeometry:
-    """The masks' grid with x negated for a right femur, which makes it a left one."""
-    if masks.side is FemurSide.LEFT:
-        return masks.geometry
-    affine = np.diag([-1.0, 1.0, 1.0, 1.0]) @ masks.geometry.affine_lps
-    return VolumeGeometry(masks.geometry.shape_zyx, affine)
 
 
 def _axis(landmarks: Landmarks) -> Line | None:

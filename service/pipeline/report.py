@@ -13,10 +13,13 @@ from service.domain.findings import (
     Severity,
 )
 from service.domain.imaging import CtSeries, FemurMasks, FemurRegions, FieldOfViewCuts
+from service.domain.measurements import FemurMeasurements
 
 THICK_SLICE_MM = 1.5
 """Slices further apart set THICK_SLICES: a cortex of 1-2 mm lying in the slice plane (top of the
 head, of the greater trochanter) is then thinner than a slice. The paper has 0.987 mm."""
+
+NOT_MEASURED = FemurMeasurements()
 
 _SEVERITIES = (Severity.INFO, Severity.WARNING, Severity.ERROR)
 
@@ -27,6 +30,7 @@ def femur_report(
     volumes: RegionalVolumes,
     cuts: FieldOfViewCuts,
     flags: tuple[QualityFlag, ...] = (),
+    measurements: FemurMeasurements = NOT_MEASURED,
 ) -> FemurReport:
     """The report of one femur.
 
@@ -39,6 +43,7 @@ def femur_report(
         volumes: cm3 per region, null where not bounded.
         cuts: where the field of view cuts the bone.
         flags: of earlier stages, such as LOW_CONFIDENCE.
+        measurements: everything beyond volumes.
 
     Returns:
         ``complete`` when all four regions were measured; each flag code once, the most severe.
@@ -52,6 +57,7 @@ def femur_report(
         periosteal_volume_in_view_cm3=in_view_mm3 / 1000.0,
         flags=_most_severe_of_each((*regions.flags, *_field_of_view_flags(cuts), *flags)),
         geometry=regions.geometry,
+        measurements=measurements,
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from service import __version__
+from service.domain.calibration import Calibration
 from service.domain.findings import (
     FemurGeometry,
     FlagCode,
@@ -38,14 +39,17 @@ from service.pipeline.cascade import (
     masked_crop,
 )
 from service.pipeline.crop import find_femurs
+from service.pipeline.femur_measurements import measure_femur
 from service.pipeline.masks import cuts_of
 from service.pipeline.measurements import measure
 from service.pipeline.metal import exclude_metal
+from service.pipeline.plausibility import plausibility_flags
 from service.pipeline.probabilities import plan_windows
 from service.pipeline.regions import divide
 from service.pipeline.report import analysis_report, femur_report
 from service.pipeline.resampling import to_network_grid
 from service.pipeline.series import read_series
+from service.pipeline.thickness_summary import thickness_flags
 from service.pipeline.volume import read_volume
 
 VERSIONED = ("numpy", "scipy", "scikit-image", "pydicom")
@@ -69,6 +73,7 @@ class AnalysisRequest:
         series_instance_uid: which series, where the ranking's choice is not to be taken.
         expected_instances: SOP instances of the series, as the sender counts them.
         resample_gaps: fill gaps between slices by interpolation.
+        calibration: from HU to density; without one there is HU only.
     """
 
     members: tuple[Member, ...]
@@ -77,6 +82,7 @@ class AnalysisRequest:
     series_instance_uid: str | None = None
     expected_instances: int | None = None
     resample_gaps: bool = False
+    calibration: Calibration | None = None
 
 
 class _Progress:
@@ -147,7 +153,8 @@ def analyse(
     found = tuple(
         femur
         for crop, cropped in zip(crops, on_grid, strict=True)
-        if (femur := _analyse_femur(turned, crop, cropped, cascade)) is not None
+        if (femur := _analyse_femur(turned, crop, cropped, cascade, request.calibration))
+        is not None
     )
     if not any(_is_proximal(femur.report.geometry) for femur in found):
         raise AnatomyError(_no_femur_sentence(len(found)))
@@ -170,6 +177,7 @@ def _provenance(request: AnalysisRequest, networks: Networks, stride_z: int) -> 
             series_instance_uid=request.series_instance_uid,
             expected_instances=request.expected_instances,
             resample_gaps=request.resample_gaps,
+            calibration=request.calibration,
         ),
         versions={name: version(name) for name in VERSIONED} | _runtime_versions(),
     )
@@ -206,7 +214,11 @@ class _Cascade:
 
 
 def _analyse_femur(
-    volume: CtVolume, crop: FemurCrop, cropped: CroppedVolume, cascade: _Cascade
+    volume: CtVolume,
+    crop: FemurCrop,
+    cropped: CroppedVolume,
+    cascade: _Cascade,
+    calibration: Calibration | None,
 ) -> FemurResult | None:
     """One femur: surfaces, regions, numbers; None where the network saw none."""
     outer = cascade.surface(Stage.PERIOSTEAL, cropped)
@@ -222,8 +234,14 @@ def _analyse_femur(
     cuts = cuts_of(masks.periosteal, _at_edge(crop.box, volume.geometry.shape_zyx))
     hu = volume.hu[crop.box.slices]
     regions = exclude_metal(divide(masks, cuts), masks, hu)
-    doubts = _doubts(outer, inner if masks.endosteal.any() else None)
-    report = femur_report(masks, regions, measure(masks, regions), cuts, doubts)
+    volumes = measure(masks, regions)
+    measurements = measure_femur(masks, hu, regions, calibration)
+    flags = (
+        *_doubts(outer, inner if masks.endosteal.any() else None),
+        *plausibility_flags(volumes),
+        *thickness_flags(measurements.cortical_thickness, volumes),
+    )
+    report = femur_report(masks, regions, volumes, cuts, flags, measurements)
     return FemurResult(crop, hu, masks, regions.labels, report)
 
 

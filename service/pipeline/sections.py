@@ -9,6 +9,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from service.domain.geometry import FloatArray
+from service.domain.imaging import BoolArray
 from service.pipeline.distance_field import DistanceField
 
 STEP_MM = 1.0
@@ -61,28 +62,54 @@ def section(
     offsets = np.arange(-count, count + 1, dtype=np.float64) * STEP_MM
     u, v = perpendicular_axes(normal)
     distance, seen = field.sample_plane(point_mm, u, v, offsets)
-    pieces, _ = ndimage.label(distance > 0)
-    number = _nearest_piece(pieces, count)
-    if number == 0:
+    piece = central_piece(distance, seen, STEP_MM)
+    if piece is None:
         return Section(0.0, point_mm, complete=False)
+    total = float(piece.share.sum())
+    along_u = float(piece.share.sum(axis=1) @ offsets) / total
+    along_v = float(piece.share.sum(axis=0) @ offsets) / total
+    centroid = point_mm + along_u * u + along_v * v
+    return Section(total * STEP_MM**2, centroid, piece.complete)
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """One connected piece of a sampled plane.
+
+    Attributes:
+        share: float64 ``[n, n]``, how much of each pixel lies inside, 0-1.
+        complete: whether the whole piece lies in the scan.
+    """
+
+    share: FloatArray
+    complete: bool
+
+
+def central_piece(distance: FloatArray, seen: BoolArray, step_mm: float) -> Piece | None:
+    """The piece of a plane at its middle, or the nearest within SNAP_MM; None if there is none.
+
+    Args:
+        distance: ``[n, n]``, n odd, in mm, positive inside, true near the rim.
+        seen: which samples lie in the scan.
+        step_mm: between samples.
+    """
+    pieces, _ = ndimage.label(distance > 0)
+    number = _nearest_piece(pieces, len(pieces) // 2, int(SNAP_MM / step_mm))
+    if number == 0:
+        return None
     piece = pieces == number
     # pixels on the rim count by the share that lies inside
     chosen = ndimage.binary_dilation(piece) & (piece | (pieces == 0)) & seen
-    share = np.where(chosen, np.clip(distance / STEP_MM + 0.5, 0.0, 1.0), 0.0)
-    total = float(share.sum())
-    if total <= 0:
-        return Section(0.0, point_mm, complete=False)
-    along_u = float(share.sum(axis=1) @ offsets) / total
-    along_v = float(share.sum(axis=0) @ offsets) / total
-    centroid = point_mm + along_u * u + along_v * v
-    return Section(total * STEP_MM**2, centroid, complete=not bool((piece & ~seen).any()))
+    share = np.where(chosen, np.clip(distance / step_mm + 0.5, 0.0, 1.0), 0.0)
+    if share.sum() <= 0:
+        return None
+    return Piece(share, complete=not bool((piece & ~seen).any()))
 
 
-def _nearest_piece(pieces: npt.NDArray[np.int32], centre: int) -> int:
-    """Label of the piece at the middle, or of the nearest within SNAP_MM; 0 if there is none."""
+def _nearest_piece(pieces: npt.NDArray[np.int32], centre: int, reach: int) -> int:
+    """Label of the piece at the middle, or of the nearest within reach; 0 if there is none."""
     if pieces[centre, centre]:
         return int(pieces[centre, centre])
-    reach = int(SNAP_MM / STEP_MM)
     near = pieces[centre - reach : centre + reach + 1, centre - reach : centre + reach + 1]
     found = np.argwhere(near > 0)
     if found.size == 0:

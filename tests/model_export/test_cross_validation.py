@@ -3,11 +3,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from model_export import cross_validation
-from model_export.case_sets import case_files
-from model_export.cases import CaseError, TrainingCase
+from model_export.case_sets import case_files, subject_of
+from model_export.cases import CaseError, TrainingCase, load_case
 from model_export.checkpoint import RunError, load_checkpoint
 from model_export.config import TrainingConfig
 from model_export.cross_validation import CrossValidation, cross_validate, split_subjects
@@ -117,9 +118,17 @@ def test_cases_without_a_trusted_reference_choose_no_fold(
     rows = summary.read_text()
     assert "| 1 | 4 of 5 | 0.9000 |" in rows
     assert "model of fold 1 " in rows
-    unscored |= set(worse)
-    with pytest.raises(CaseError, match="no case to score on has a reference"):
-        cross_validate(replace(task, out=task.out / "other"), lambda t: t.save() is None)
+
+
+def test_a_fold_without_a_trusted_reference_is_refused_before_any_training(task: CrossValidation):
+    fold = split_subjects(SUBJECTS, folds=10, seed=0).folds[7]
+    for path in task.cases:
+        if subject_of(path) in fold:
+            case = load_case(path)
+            replace(case, trust=np.zeros_like(case.trust)).save(path.parent)
+    with pytest.raises(CaseError, match=f"no case to score on .* periosteal .*: {fold[0]}_left"):
+        cross_validate(task, lambda trainer: pytest.fail("trained"))
+    assert not list(task.out.glob("fold_*"))
 
 
 def test_another_configuration_or_set_of_cases_is_refused(task: CrossValidation):

@@ -109,6 +109,16 @@ def test_the_weights_of_the_best_validation_dice_are_kept(
     assert load_checkpoint(plan.run).best_dice == pytest.approx(0.8)
 
 
+def test_a_run_shorter_than_a_round_of_validation_is_validated_at_its_end(
+    tmp_path: Path, cases: Path, tiny: TrainingConfig
+):
+    config = tiny.model_copy(update={"validate_every": 200})
+    plan = RunPlan(CaseSets.of_folder(cases), tmp_path / "run", Budget(steps=3))
+    points = _train(Trainer(config, plan))
+    assert [point.dice_real is not None for point in points] == [False, False, True]
+    assert load_checkpoint(plan.run / "best.pt").step == 3
+
+
 def test_a_run_without_validation_cases_keeps_no_best(
     tmp_path: Path, cases: Path, tiny: TrainingConfig
 ):

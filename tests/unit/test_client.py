@@ -10,6 +10,7 @@ import pytest
 
 from service import client as client_module
 from service.client import RemoteJob, ServiceClient
+from service.domain.calibration import Calibration
 from service.domain.jobs import JobOptions, JobState, Progress
 from service.errors import FemurctError, InputError, ServiceError
 from tests.builders.analyses import analysis, axial_geometry
@@ -71,6 +72,18 @@ def test_options_that_were_chosen_are_sent(archive: Path) -> None:
 
     with connected(accept) as service:
         service.submit(archive, JobOptions(stride_z=1, resample_gaps=True), lambda _: None)
+
+
+def test_a_calibration_is_sent_as_json(archive: Path) -> None:
+    line = Calibration(slope=0.86, intercept=-2.1, unit="mg/cm3", method="internal")
+
+    def accept(request: httpx.Request) -> httpx.Response:
+        sent = request.url.params["calibration"]
+        assert Calibration.model_validate_json(sent) == line
+        return httpx.Response(202, json=job("accepted"))
+
+    with connected(accept) as service:
+        service.submit(archive, JobOptions(calibration=line), lambda _: None)
 
 
 def test_wait_polls_until_the_job_has_ended() -> None:

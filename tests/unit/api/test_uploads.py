@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 
 from service.api import uploads
 from service.api.app import create_app
+from service.domain.calibration import Calibration
 from tests.builders.jobs import Service, a_job
 
 ZIP = {"Content-Type": "application/zip"}
@@ -58,6 +59,33 @@ def test_options_reach_the_job(client: TestClient, service: Service) -> None:
     options = service.objects.job(response.json()["id"]).options
     assert (options.stride_z, options.series_instance_uid) == (4, "1.2.3")
     assert (options.expected_instances, options.resample_gaps) == (250, True)
+    assert options.calibration is None
+
+
+def test_a_calibration_reaches_the_job_as_json(client: TestClient, service: Service) -> None:
+    line = Calibration(slope=0.86, intercept=-2.1, unit="mg/cm3 HA", method="asynchronous")
+    query = {"calibration": line.model_dump_json()}
+    response = client.post("/v1/jobs", content=b"PK", headers=ZIP, params=query)
+    assert response.status_code == 202
+    assert service.objects.job(response.json()["id"]).options.calibration == line
+
+
+@pytest.mark.parametrize(
+    "calibration",
+    [
+        "0.86",
+        "{",
+        '{"slope": 0.86}',
+        '{"slope":-1,"intercept":0,"unit":"mg/cm3","method":"internal"}',
+    ],
+)
+def test_a_calibration_that_is_none_is_an_invalid_request(
+    client: TestClient, service: Service, calibration: str
+) -> None:
+    query = {"calibration": calibration}
+    response = client.post("/v1/jobs", content=b"PK", headers=ZIP, params=query)
+    assert (response.status_code, response.json()["code"]) == (422, "invalid_request")
+    assert service.files() == []
 
 
 @pytest.mark.parametrize("size", [LIMIT, LIMIT + 100])

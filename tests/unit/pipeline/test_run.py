@@ -7,6 +7,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from service.domain.calibration import Calibration
 from service.domain.findings import FemurSide, FlagCode
 from service.domain.geometry import SpacingMm, VolumeGeometry
 from service.domain.imaging import Analysis, Member
@@ -21,6 +22,9 @@ from tests.builders.femur_shapes import femur, grid_points, sphere
 from tests.builders.threshold_networks import ThresholdNetwork
 
 SPACING = SpacingMm(2.0, 2.0, 2.0)
+LINE = Calibration.model_validate(
+    {"slope": 0.8, "intercept": -5.0, "unit": "mg/cm3 HA", "method": "internal"}
+)
 FEMUR_X_MM = 70.0
 """Where the head centre lies to the left of the isocentre."""
 
@@ -66,7 +70,8 @@ def run(
     networks: Networks = NETWORKS,
     listener: ProgressListener = lambda stage, done, total: None,
 ) -> Analysis:
-    return analyse(AnalysisRequest(members, "f" * 64), lambda: networks, listener)
+    request = AnalysisRequest(members, "f" * 64, calibration=LINE)
+    return analyse(request, lambda: networks, listener)
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +94,24 @@ def test_a_hip_is_found_divided_and_measured(left_hip: LeftHip) -> None:
     total = left.volumes_cm3.total
     assert total is not None
     assert total.integral == pytest.approx(total.cortical + total.trabecular)
+
+
+def test_density_follows_the_calibration_that_provenance_names(left_hip: LeftHip) -> None:
+    report = left_hip[0].report
+    assert report.provenance.options.calibration == LINE
+    density = report.femurs[0].measurements.density.total
+    assert density is not None
+    assert density.trabecular is not None
+    # inside there are 400 HU, and some cortex where the threshold network errs
+    assert density.trabecular.mean_hu == pytest.approx(400, abs=30)
+    expected = LINE.density_mg_cm3(density.trabecular.mean_hu)
+    assert density.trabecular.vbmd_mg_cm3 == pytest.approx(expected)
+    assert report.femurs[0].measurements.projected_density is not None
+
+
+def test_the_cortex_of_two_voxels_is_flagged(left_hip: LeftHip) -> None:
+    (left,) = left_hip[0].report.femurs
+    assert FlagCode.PARTIAL_VOLUME in [flag.code for flag in left.flags]
 
 
 def test_what_holds_metal_is_null_and_says_so() -> None:

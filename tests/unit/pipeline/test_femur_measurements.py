@@ -1,0 +1,150 @@
+"""The whole of a femur of simple solids, and what happens when parts of it are missing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from service.domain.calibration import Calibration
+from service.domain.geometry import VolumeGeometry
+from service.domain.imaging import FemurMasks, FieldOfViewCuts, HuArray
+from service.domain.measurements import CrossSection, FemurMeasurements
+from service.pipeline.femur_measurements import measure_femur
+from service.pipeline.regions import divide
+from tests.builders.femur_shapes import HEAD_RADIUS_MM, NECK_RADIUS_MM, femur_masks, mirrored
+
+LINE = Calibration.model_validate(
+    {"slope": 0.9, "intercept": -3.0, "unit": "mg/cm3 HA", "method": "simultaneous"}
+)
+
+
+def hu_of(masks: FemurMasks) -> HuArray:
+    return np.where(masks.endosteal, 100, np.where(masks.periosteal, 1000, 0)).astype(np.int16)
+
+
+def measured(masks: FemurMasks, line: Calibration | None = LINE) -> FemurMeasurements:
+    return measure_femur(masks, hu_of(masks), divide(masks, FieldOfViewCuts()), line)
+
+
+@pytest.fixture(scope="module")
+def whole() -> FemurMeasurements:
+    return measured(femur_masks())
+
+
+def test_lengths_and_angles_follow_from_the_solids(whole: FemurMeasurements) -> None:
+    found = whole.dimensions
+    assert found.head_diameter_mm == pytest.approx(2 * HEAD_RADIUS_MM, abs=0.5)
+    assert found.neck_width_mm == pytest.approx(2 * NECK_RADIUS_MM, abs=0.5)
+    # medially 22 mm from the head centre; laterally the shaft's surface, 62 mm / sin 55 degrees
+    assert found.neck_axis_length_mm == pytest.approx(22 + 75.7, abs=1.0)
+    assert found.femoral_offset_mm == pytest.approx(48, abs=0.5)
+    assert found.neck_to_lesser_trochanter_deg == pytest.approx(45, abs=2)
+    assert found.neck_version_to_scan_deg == pytest.approx(0, abs=0.5)
+    assert (found.hip_axis_length_mm, found.anteversion_deg) == (None, None)
+
+
+def test_a_leg_turned_outwards_shows_as_less_version_and_nothing_else(
+    whole: FemurMeasurements,
+) -> None:
+    masks = femur_masks()
+    turn = np.deg2rad(15.0)
+    affine = np.eye(4)
+    # turns anterior to lateral about z
+    affine[:2, :2] = [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]
+    turned = VolumeGeometry(masks.geometry.shape_zyx, affine @ masks.geometry.affine_lps)
+    found = measured(replace(masks, geometry=turned)).dimensions
+    assert found.neck_version_to_scan_deg == pytest.approx(15.0, abs=0.5)
+    assert found.neck_to_lesser_trochanter_deg == pytest.approx(
+        whole.dimensions.neck_to_lesser_trochanter_deg, abs=0.2
+    )
+
+
+def test_the_cortex_is_three_mm_thick_where_the_distance_is_true(whole: FemurMeasurements) -> None:
+    thickness = whole.cortical_thickness
+    assert thickness is not None
+    assert thickness.head is not None
+    assert thickness.head.mean_mm == pytest.approx(3.0, abs=0.05)
+    # 4 pi R2, less the cap that the neck covers
+    cap = HEAD_RADIUS_MM - np.sqrt(HEAD_RADIUS_MM**2 - NECK_RADIUS_MM**2)
+    sphere_cm2 = 2 * np.pi * HEAD_RADIUS_MM * (2 * HEAD_RADIUS_MM - cap) / 100
+    assert thickness.head.surface_cm2 == pytest.approx(sphere_cm2, rel=0.03)
+    quadrants = [patch for _, patch in thickness.neck_quadrants]
+    assert all(patch is not None for patch in quadrants)
+    assert sum(patch.surface_cm2 for patch in quadrants) == pytest.approx(
+        thickness.neck.surface_cm2
+    )
+    assert len(thickness.along_neck) == 10
+
+
+def test_sections_are_hollow_circles_of_neck_and_shaft(whole: FemurMeasurements) -> None:
+    # both have radii of 14 and 11 mm; the shaft's section meets the end of the lesser trochanter
+    csmi = np.pi / 4 * (14**4 - 11**4)
+    for section in (whole.cross_sections.narrow_neck, whole.cross_sections.shaft):
+        assert section is not None
+        assert section.csmi_min_mm4 == pytest.approx(csmi, rel=0.04)
+        assert section.cortical_thickness_mm == pytest.approx(3.0, abs=0.25)
+    it = whole.cross_sections.intertrochanter
+    assert it is not None
+    assert it.width_mm > 35
+
+
+def test_mirrored_input_gives_mirrored_output(whole: FemurMeasurements) -> None:
+    other = measured(mirrored(femur_masks()))
+    assert other.dimensions.model_dump() == pytest.approx(whole.dimensions.model_dump())
+    assert other.density == whole.density
+    assert other.projected_density == whole.projected_density
+    for key in ("head", "neck", "trochanter", "intertrochanter", "total"):
+        mine, theirs = (getattr(m.cortical_thickness, key) for m in (whole, other))
+        assert theirs.model_dump() == pytest.approx(mine.model_dump(), rel=1e-6)
+    for (_, mine), (_, theirs) in zip(whole.cross_sections, other.cross_sections, strict=True):
+        assert _mirror(theirs) == pytest.approx(_mirror(mine, 1.0), rel=1e-6)
+
+
+def _mirror(section: CrossSection, sign: float = -1.0) -> dict[str, float]:
+    numbers = section.model_dump(exclude={"centre_lps_mm", "normal_lps", "mineral"})
+    for name in ("centre_lps_mm", "normal_lps"):
+        x, y, z = getattr(section, name)
+        numbers |= {f"{name} x": round(sign * x, 6), f"{name} y": y, f"{name} z": z}
+    return numbers
+
+
+def test_without_calibration_there_is_neither_density_nor_projection() -> None:
+    found = measured(femur_masks(), None)
+    assert found.projected_density is None
+    assert found.density.neck is not None
+    assert found.density.neck.integral.vbmd_mg_cm3 is None
+    assert found.cross_sections.narrow_neck is not None
+    assert found.cross_sections.narrow_neck.mineral is None
+
+
+def test_without_an_endosteal_surface_outer_measures_remain() -> None:
+    masks = femur_masks()
+    found = measured(replace(masks, endosteal=np.zeros_like(masks.periosteal)))
+    assert found.cortical_thickness is None
+    assert found.dimensions.neck_width_mm is not None
+    assert found.cross_sections.shaft is not None
+    assert found.cross_sections.shaft.buckling_ratio is None
+    assert found.density.total is not None
+    assert found.density.total.cortical is None
+
+
+def test_a_scan_that_ends_below_the_lesser_trochanter_leaves_head_and_neck() -> None:
+    found = measured(femur_masks(bottom_mm=-80.0))
+    assert found.dimensions.head_diameter_mm is not None
+    assert found.dimensions.femoral_offset_mm is None
+    assert found.dimensions.neck_width_mm is None
+    assert found.cross_sections.shaft is None
+    assert found.projected_density is None
+    assert found.cortical_thickness is not None
+    assert found.cortical_thickness.neck is not None
+    assert found.cortical_thickness.intertrochanter is None
+    assert found.cortical_thickness.neck_quadrants.superior is None
+
+
+def test_an_empty_mask_has_no_measurement() -> None:
+    masks = femur_masks()
+    nothing = np.zeros_like(masks.periosteal)
+    empty = replace(masks, periosteal=nothing, endosteal=nothing.copy())
+    assert measured(empty) == FemurMeasurements()
