@@ -61,7 +61,8 @@ class QualityFlag(Frozen):
 class Compartments(Frozen):
     """Volumes of one region in cm3: voxels of the delivered masks x voxel volume, nothing else.
 
-    ``cortical`` and ``trabecular`` are null where no endosteal surface was found.
+    ``cortical`` and ``trabecular`` are null in a region that holds no endosteal voxel, and in its
+    sums (ENDOSTEAL_NOT_FOUND).
     """
 
     integral: float = Field(ge=0)
