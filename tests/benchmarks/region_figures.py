@@ -19,7 +19,7 @@ from model_export.cases import load_case
 from model_export.evaluation import reference_masks
 from service.domain.findings import FemurGeometry, Plane, Vector
 from service.domain.geometry import FloatArray
-from service.domain.imaging import FieldOfViewCuts
+from service.domain.imaging import FemurMasks, FieldOfViewCuts, HuArray
 from service.pipeline.distance_field import DistanceField, distance_field
 from service.pipeline.left_femur import FemurAxes, LeftFemur, left_femur
 from service.pipeline.neck import HALF_WIDTH_R, TROCHANTER_AREA_RATIO, TROCHANTER_SEARCH_TO_R
@@ -55,19 +55,22 @@ class View:
         return self.point_mm + right_mm[None, :, None] * self.right + up_mm[:, None, None] * self.up
 
 
-def draw(case: Path, out: Path) -> None:
+def draw(masks: FemurMasks, hu: HuArray, out: Path) -> None:
     """The plane of neck and shaft, the areas along the neck, and the lesser trochanter.
 
+    Args:
+        masks: of a left femur.
+        hu: the CT on the masks' grid.
+        out: the PNG to write.
+
     Raises:
-        ValueError: if a landmark of the case's femur is missing.
+        ValueError: if a landmark is missing.
     """
-    loaded = load_case(case)
-    masks = reference_masks(loaded)
     regions = divide(masks, FieldOfViewCuts())
-    femur = left_femur(masks, loaded.hu, regions)
+    femur = left_femur(masks, hu, regions)
     axes = femur.axes if femur is not None else None
     if femur is None or axes is None or axes.shaft is None or axes.lesser_trochanter_mm is None:
-        raise ValueError(f"{case}: not all landmarks found: {regions.flags}; take another femur")
+        raise ValueError(f"not all landmarks found: {regions.flags}; take another femur")
     figure = Figure(figsize=(13, 5.6), layout="constrained")
     frontal, areas, axial = figure.subplots(1, 3, width_ratios=(1.0, 1.1, 0.8))
     _draw_frontal(frontal, femur, axes, axes.shaft, regions.geometry)
@@ -240,7 +243,8 @@ def main() -> None:
     parser.add_argument("case", type=Path)
     parser.add_argument("--out", type=Path, default=Path("docs/regions.png"))
     arguments = parser.parse_args()
-    draw(arguments.case, arguments.out)
+    case = load_case(arguments.case)
+    draw(reference_masks(case), case.hu, arguments.out)
 
 
 if __name__ == "__main__":
