@@ -227,14 +227,14 @@ def _analyse_femur(
     hu = volume.hu[crop.box.slices]
     regions = exclude_metal(divide(masks, cuts), masks, hu)
     volumes = measure(masks, regions)
-    measurements = measure_femur(masks, hu, regions, calibration)
+    measured = measure_femur(masks, hu, regions, calibration)
     flags = (
         *_doubts(outer, inner if masks.endosteal.any() else None),
         *plausibility_flags(volumes),
-        *thickness_flags(measurements.cortical_thickness, volumes),
+        *thickness_flags(measured.numbers.cortical_thickness, volumes),
     )
-    report = femur_report(masks, regions, volumes, cuts, flags, measurements)
-    return FemurResult(crop, hu, masks, regions.labels, report)
+    report = femur_report(masks, regions, volumes, cuts, flags, measured.numbers)
+    return FemurResult(crop, hu, masks, regions.labels, report, measured.thickness)
 
 
 def _at_edge(box: Box, shape_zyx: tuple[int, int, int]) -> tuple[tuple[bool, bool], ...]:

@@ -92,7 +92,7 @@ def measurements(femur: FemurAnatomy, geometry: VolumeGeometry) -> FemurMeasurem
     """Regions and measurements of the exact masks; HU are 1000 in the cortex and 200 inside."""
     masks = exact_masks(femur, geometry)
     hu = np.where(masks.endosteal, 200, np.where(masks.periosteal, 1000, 0)).astype(np.int16)
-    return measure_femur(masks, hu, divide(masks, FieldOfViewCuts()))
+    return measure_femur(masks, hu, divide(masks, FieldOfViewCuts())).numbers
 
 
 def values(measured: FemurMeasurements) -> dict[str, float]:

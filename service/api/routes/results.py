@@ -25,6 +25,7 @@ _MEDIA_TYPES = {
     ".json": "application/json",
     ".gz": "application/gzip",
     ".png": "image/png",
+    ".pdf": "application/pdf",
     ".stl": "model/stl",
     ".glb": "model/gltf-binary",
     ".dcm": "application/dicom",

@@ -25,7 +25,7 @@ def hu_of(masks: FemurMasks) -> HuArray:
 
 
 def measured(masks: FemurMasks, line: Calibration | None = LINE) -> FemurMeasurements:
-    return measure_femur(masks, hu_of(masks), divide(masks, FieldOfViewCuts()), line)
+    return measure_femur(masks, hu_of(masks), divide(masks, FieldOfViewCuts()), line).numbers
 
 
 @pytest.fixture(scope="module")

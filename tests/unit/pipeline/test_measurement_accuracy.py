@@ -31,7 +31,8 @@ def test_mean_thickness_is_that_of_the_continuous_surfaces() -> None:
     femur = draw_anatomy(0).left
     masks = exact_masks(femur, grid_over(femur, STRAIGHT, STRAIGHT, SpacingMm(0.9, 0.9, 0.9)))
     regions = divide(masks, FieldOfViewCuts())
-    found = measure_femur(masks, masks.periosteal.astype(np.int16), regions).cortical_thickness
+    measured = measure_femur(masks, masks.periosteal.astype(np.int16), regions)
+    found = measured.numbers.cortical_thickness
 
     grid = grid_over(femur, STRAIGHT, STRAIGHT, SpacingMm(0.5, 0.5, 0.5))
     outer, inner = exact_fields(femur, grid)
