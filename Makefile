@@ -58,7 +58,7 @@ format: $(INSTALLED) ## Format the code
 	$(BIN)/ruff check --fix .
 
 .PHONY: bench
-bench: $(INSTALLED) ## Accuracy on unseen phantoms, time per stage, memory
+bench: $(INSTALLED) $(TORCH_INSTALLED) ## Accuracy on unseen phantoms, time and memory, speed beside PyTorch and MONAI
 	$(BIN)/python -m tests.benchmarks
 
 .PHONY: openapi

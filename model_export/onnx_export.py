@@ -84,7 +84,7 @@ def deployable(checkpoint: Checkpoint) -> FemurNetwork:
     """The checkpoint's network in evaluation, batch norm folded, weights rounded to fp16 values."""
     network = network_of(checkpoint.config())
     network.load_state_dict(checkpoint.network)
-    folded = _fold_norm(network.eval())
+    folded = fold_norm(network.eval())
     with torch.no_grad():
         for parameter in folded.parameters():
             if parameter.numel() >= SMALLEST_STORED_AS_HALF:
@@ -130,7 +130,7 @@ def largest_difference(network: nn.Module, path: Path) -> float:
     return largest
 
 
-def _fold_norm(module: nn.Module) -> nn.Module:
+def fold_norm(module: nn.Module) -> nn.Module:
     """Replaces each (convolution, batch norm, ...) sequence by a convolution that does both."""
     for child in module.children():
         if isinstance(child, nn.Sequential) and len(child) > 1:
@@ -141,7 +141,7 @@ def _fold_norm(module: nn.Module) -> nn.Module:
                 elif isinstance(convolution, nn.Conv3d):
                     child[0] = fuse_conv_bn_eval(convolution, norm)
                 child[1] = nn.Identity()
-        _fold_norm(child)
+        fold_norm(child)
     return module
 
 

@@ -57,7 +57,9 @@ class Settings(BaseSettings):
     provider: Literal["auto", "cuda", "openvino", "cpu"] = Field(
         default="auto", description="what runs the networks; auto takes the fastest that is there"
     )
-    threads: int = Field(default=0, ge=0, description="CPU threads per worker; 0: one per core")
+    threads: int = Field(
+        default=0, ge=0, description="CPU threads per worker; 0: every CPU it may use"
+    )
     stride_z: int | None = Field(
         default=None,
         ge=1,

@@ -40,6 +40,7 @@ class FlagCode(StrEnum):
     HEAD_NOT_FOUND = "HEAD_NOT_FOUND"
     NECK_PLANE_NOT_FOUND = "NECK_PLANE_NOT_FOUND"
     LESSER_TROCHANTER_NOT_FOUND = "LESSER_TROCHANTER_NOT_FOUND"
+    LEFT_RIGHT_DOUBT = "LEFT_RIGHT_DOUBT"
     ENDOSTEAL_NOT_FOUND = "ENDOSTEAL_NOT_FOUND"
     THICK_SLICES = "THICK_SLICES"
     PARTIAL_VOLUME = "PARTIAL_VOLUME"
@@ -61,7 +62,8 @@ class QualityFlag(Frozen):
 class Compartments(Frozen):
     """Volumes of one region in cm3: voxels of the delivered masks x voxel volume, nothing else.
 
-    ``cortical`` and ``trabecular`` are null where no endosteal surface was found.
+    ``cortical`` and ``trabecular`` are null in a region that holds no endosteal voxel, and in its
+    sums (ENDOSTEAL_NOT_FOUND).
     """
 
     integral: float = Field(ge=0)
@@ -100,6 +102,28 @@ class RegionPlanes(Frozen):
     distal: Plane | None = None
 
 
+class LandmarkFit(Frozen):
+    """How well the bone bears a landmark out; docs/regions.md defines both for each.
+
+    Attributes:
+        residual_mm: how far the bone that gives the landmark lies off it.
+        quality: 0-1, share of what the definition looks at that is in view and agrees.
+    """
+
+    residual_mm: float = Field(ge=0)
+    quality: float = Field(ge=0, le=1)
+
+
+class LandmarkFits(Frozen):
+    """Of each landmark; null where it was not found."""
+
+    head: LandmarkFit | None = None
+    neck_axis: LandmarkFit | None = None
+    shaft_axis: LandmarkFit | None = None
+    lesser_trochanter: LandmarkFit | None = None
+    greater_trochanter: LandmarkFit | None = None
+
+
 class FemurGeometry(Frozen):
     """Landmarks and axes of ``regions/v1`` in patient coordinates, for both sides.
 
@@ -112,12 +136,14 @@ class FemurGeometry(Frozen):
             pointing proximally.
         shaft_length_used_mm: length of shaft the axis was fitted to.
         lesser_trochanter_lps_mm: its most prominent point.
+        greater_trochanter_lps_mm: its tip, the most proximal place along the shaft axis.
         neck_shaft_angle_deg: angle between the neck's medial and the shaft's distal direction,
             about 125 in adults.
         neck_trochanter_rule: which event placed the neck|trochanter plane.
         lateral_exit_distance_mm: between the lateral exits of the trochanter|intertrochanter plane
-            and of the DXA divider; not computed yet, always null.
+            and of the DXA divider.
         planes: see RegionPlanes.
+        landmark_fits: see LandmarkFits.
     """
 
     head_centre_lps_mm: Vector | None = None
@@ -129,10 +155,12 @@ class FemurGeometry(Frozen):
     shaft_axis_lps: Vector | None = None
     shaft_length_used_mm: float | None = None
     lesser_trochanter_lps_mm: Vector | None = None
+    greater_trochanter_lps_mm: Vector | None = None
     neck_shaft_angle_deg: float | None = None
     neck_trochanter_rule: Literal["area", "join"] | None = None
     lateral_exit_distance_mm: float | None = None
     planes: RegionPlanes = RegionPlanes()
+    landmark_fits: LandmarkFits = LandmarkFits()
 
 
 class FemurReport(Frozen):

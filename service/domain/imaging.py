@@ -33,6 +33,12 @@ class FemurRegion(IntEnum):
     INTERTROCHANTER = 4
 
 
+COMBINATION = (FemurRegion.NECK, FemurRegion.TROCHANTER, FemurRegion.INTERTROCHANTER)
+"""What the paper's Table 2 sums up beside the head; DXA's total hip."""
+
+TOTAL = (FemurRegion.HEAD, *COMBINATION)
+
+
 def _frozen(array: npt.NDArray[np.generic], geometry: VolumeGeometry, name: str) -> None:
     if array.shape != geometry.shape_zyx:
         raise GeometryError(f"{name} has shape {array.shape}, its geometry {geometry.shape_zyx}")

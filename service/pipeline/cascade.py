@@ -101,14 +101,14 @@ def delivered_masks(
     Args:
         outer: the periosteal surface.
         inner: the endosteal surface; None where none was found, which gives an empty mask.
-        side: a right femur's maps run flipped in x.
+        side: of the femur.
         grid: of the crop box in the source.
     """
-    periosteal = on_source_grid(outer.probabilities, outer.threshold, side, grid)
+    periosteal = on_source_grid(outer.probabilities, outer.threshold, grid)
     if inner is None:
         endosteal = np.zeros_like(periosteal)
     else:
-        endosteal = on_source_grid(inner.probabilities, inner.threshold, side, grid) & periosteal
+        endosteal = on_source_grid(inner.probabilities, inner.threshold, grid) & periosteal
     return FemurMasks(side, periosteal, endosteal, grid)
 
 

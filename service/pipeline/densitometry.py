@@ -9,10 +9,9 @@ import numpy as np
 
 from service.domain.calibration import Calibration
 from service.domain.geometry import FloatArray
-from service.domain.imaging import BoolArray, FemurRegion
+from service.domain.imaging import COMBINATION, TOTAL, BoolArray, FemurRegion
 from service.domain.measurements import CompartmentDensity, RegionalDensity, RegionDensity
 from service.pipeline.left_femur import LeftFemur
-from service.pipeline.thickness_summary import COMBINATION, TOTAL
 
 MM3_PER_CM3 = 1000.0
 MG_PER_G = 1000.0

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import KDTree
 
+from service.domain.findings import LandmarkFit
 from service.domain.geometry import FloatArray
 from service.pipeline.distance_field import DistanceField, Surface
 from service.pipeline.sections import unit
@@ -68,6 +69,11 @@ class HeadSphere:
     residual_mm: float
     cap_coverage: float
     cap_seen: float
+
+    @property
+    def fit(self) -> LandmarkFit:
+        """For the report."""
+        return LandmarkFit(residual_mm=self.residual_mm, quality=self.cap_seen)
 
 
 def head_candidates(field: DistanceField, surface: Surface) -> tuple[HeadSphere, ...]:

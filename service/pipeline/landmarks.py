@@ -8,11 +8,12 @@ from functools import partial
 
 import numpy as np
 
+from service.domain.findings import LandmarkFit
 from service.domain.geometry import FloatArray
 from service.pipeline.distance_field import DistanceField
 from service.pipeline.head_sphere import HeadSphere, head_candidates
 from service.pipeline.lesser_trochanter import LesserTrochanter, find_lesser_trochanter
-from service.pipeline.neck import Neck, NeckEnd, NeckOutcome, find_neck, neck_end
+from service.pipeline.neck import Neck, NeckEnd, NeckOutcome, find_neck, neck_end, neck_fit
 from service.pipeline.sections import unit
 from service.pipeline.shaft import (
     MIN_START_POINTS,
@@ -81,18 +82,30 @@ class Landmarks:
     Attributes:
         head: the sphere; without it no region can be bounded.
         neck: the search's outcome, found or not.
-        neck_end: None without a found neck.
+        neck_end, neck_fit: None without a found neck.
         shaft: None without a lesser trochanter.
     """
 
     head: HeadSphere | None = None
     neck: Neck | None = None
     neck_end: NeckEnd | None = None
+    neck_fit: LandmarkFit | None = None
     shaft: Shaft | None = None
+
+    @property
+    def shaft_axis(self) -> Line | None:
+        """The shaft axis, where enough shaft is in view."""
+        return self.shaft.fit.line if self.shaft and self.shaft.fit.long_enough else None
 
 
 def find_landmarks(field: DistanceField) -> Landmarks:
-    """Head, neck and shaft of one femur.
+    """Head, neck and shaft of one femur; of the shaft alone where no head is in view."""
+    found = landmarks_of_head(field)
+    return found if found is not None else Landmarks(shaft=_find_headless_shaft(field))
+
+
+def landmarks_of_head(field: DistanceField) -> Landmarks | None:
+    """Head, neck and shaft of one femur; None without a head.
 
     A sphere is taken for the head only when a neck leaves it, or when the place of the neck is
     not in view and enough of the head is.
@@ -106,9 +119,10 @@ def find_landmarks(field: DistanceField) -> Landmarks:
         if not neck.found and head.cap_seen < MIN_CAP_SEEN:
             continue
         end = neck_end(field, head, neck) if neck.found else None
+        fit = neck_fit(field, head, neck) if neck.found else None
         shaft = _find_shaft(field, head, rough) if rough is not None else None
-        return Landmarks(head, neck, end, shaft)
-    return Landmarks(shaft=_find_headless_shaft(field))
+        return Landmarks(head, neck, end, fit, shaft)
+    return None
 
 
 def _rough_line(centroids: FloatArray, head: HeadSphere) -> Line | None:

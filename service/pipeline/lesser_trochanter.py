@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage, signal
 
+from service.domain.findings import LandmarkFit
 from service.domain.geometry import FloatArray
 from service.pipeline.distance_field import DistanceField
 from service.pipeline.neck import parabola_vertex
@@ -30,6 +31,7 @@ MIN_PROMINENCE_MM = 1.5
 MIN_BUMP_MM = 4.0
 """How far the peak must stand out over the typical shaft radius of the profile's distal part."""
 
+TOP_MM = 0.5
 
 SAME_BUMP_CELLS = (10, 6)
 """Peaks within 10 mm along the shaft and 30 degrees around it are of one bump."""
@@ -43,11 +45,14 @@ class LesserTrochanter:
         point_mm: ``(3,)`` in the left frame.
         height_mm: along the line it was measured from.
         bump_mm: how far it stands out over the shaft; 0 when there is none.
+        fit: half the length along the shaft within ``TOP_MM`` of the top; how much less any other
+            bump stands out, as a share. None when there is none.
     """
 
     point_mm: FloatArray
     height_mm: float
     bump_mm: float
+    fit: LandmarkFit | None = None
 
     @property
     def found(self) -> bool:
@@ -76,14 +81,15 @@ def find_lesser_trochanter(
     rays = np.cos(angles)[:, None] * m + np.sin(angles)[:, None] * posterior
     profile = _first_exits(field, line, heights, rays)
     smooth = ndimage.gaussian_filter(profile, SMOOTHING_CELLS, mode="nearest")
-    best, found = _top(smooth)
-    if not found:
+    best = _top(smooth)
+    if best is None:
         return nothing
-    i, j = best
+    i, j = best.height, best.ray
     shift = parabola_vertex(*(float(v) for v in smooth[i - 1 : i + 2, j]))
     height = float(heights[i] + shift * HEIGHT_STEP_MM)
     bump = float(smooth[i, j] - _shaft_radius(smooth, i))
-    return LesserTrochanter(line.at(height) + profile[i, j] * rays[j], height, bump)
+    fit = LandmarkFit(residual_mm=_plateau_mm(smooth[:, j], i), quality=best.lead)
+    return LesserTrochanter(line.at(height) + profile[i, j] * rays[j], height, bump, fit)
 
 
 def _first_exits(
@@ -106,27 +112,51 @@ def _shaft_radius(profile: FloatArray, peak: int) -> float:
     return float(np.median(seen)) if seen.size else np.inf
 
 
-def _top(profile: FloatArray) -> tuple[tuple[int, int], bool]:
-    """Indices of the lesser trochanter's top, and whether there is one.
+@dataclass(frozen=True)
+class _Peak:
+    """A peak of the profile: its cell, and how far the surface falls back on both sides of it.
+
+    ``lead`` is 1 where there is no other bump, 0 where another stands out as far.
+    """
+
+    height: int
+    ray: int
+    prominence_mm: float
+    lead: float = 1.0
+
+
+def _top(profile: FloatArray) -> _Peak | None:
+    """The lesser trochanter's top; None where there is none.
 
     The peak that stands out most along the shaft names the bump; its top is the farthest of the
     peaks around it.
     """
-    tops: list[tuple[int, int]] = []
-    named, best_prominence = (0, 0), 0.0
+    tops: list[_Peak] = []
     for j in range(profile.shape[1]):
         peaks, facts = signal.find_peaks(profile[:, j], prominence=MIN_PROMINENCE_MM)
-        for i, prominence in zip(peaks, facts["prominences"], strict=True):
-            bump = profile[i, j] - _shaft_radius(profile, int(i))
-            if bump < MIN_BUMP_MM:
-                continue
-            tops.append((int(i), j))
-            if prominence > best_prominence:
-                named, best_prominence = (int(i), j), float(prominence)
+        tops += [
+            _Peak(int(i), j, float(prominence))
+            for i, prominence in zip(peaks, facts["prominences"], strict=True)
+            if profile[i, j] - _shaft_radius(profile, int(i)) >= MIN_BUMP_MM
+        ]
+    if not tops:
+        return None
+    named = max(tops, key=lambda top: top.prominence_mm)
     same = [
         top
         for top in tops
-        if abs(top[0] - named[0]) <= SAME_BUMP_CELLS[0]
-        and abs(top[1] - named[1]) <= SAME_BUMP_CELLS[1]
+        if abs(top.height - named.height) <= SAME_BUMP_CELLS[0]
+        and abs(top.ray - named.ray) <= SAME_BUMP_CELLS[1]
     ]
-    return max(same, key=lambda top: float(profile[top]), default=named), bool(same)
+    others = [top.prominence_mm for top in tops if top not in same]
+    farthest = max(same, key=lambda top: float(profile[top.height, top.ray]))
+    return replace(farthest, lead=1.0 - max(others, default=0.0) / named.prominence_mm)
+
+
+def _plateau_mm(column: FloatArray, peak: int) -> float:
+    """Half the length around a peak where the profile lies within ``TOP_MM`` of it."""
+    below = column < column[peak] - TOP_MM
+    above_end = np.argmax(below[peak:]) if below[peak:].any() else len(column) - peak
+    under = below[peak::-1]
+    below_end = np.argmax(under) if under.any() else peak + 1
+    return 0.5 * HEIGHT_STEP_MM * float(above_end + below_end - 1)

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
-from service.domain.findings import FemurSide
 from service.domain.geometry import VolumeGeometry
 from service.domain.imaging import BoolArray, CroppedVolume, FieldOfViewCuts, ProbabilityMap
 from service.pipeline.resampling import resample
@@ -69,23 +67,19 @@ def inside_only(crop: CroppedVolume, mask: BoolArray, outside_hu: float) -> Crop
 
 
 def on_source_grid(
-    probabilities: ProbabilityMap, threshold: OtsuThreshold, side: FemurSide, box: VolumeGeometry
+    probabilities: ProbabilityMap, threshold: OtsuThreshold, box: VolumeGeometry
 ) -> BoolArray:
     """The mask on the source's voxels: probabilities are resampled, not masks.
 
     Args:
-        probabilities: on the networks' grid.
+        probabilities: on the networks' grid; a right femur's runs backwards in x.
         threshold: found on that grid.
-        side: a right femur's map runs flipped in x.
         box: grid of the crop box in the source.
 
     Returns:
         bool ``[z, y, x]`` on ``box``, one component without holes.
     """
-    values, geometry = probabilities.values, probabilities.geometry
-    if side is FemurSide.RIGHT:
-        values, geometry = np.ascontiguousarray(values[:, :, ::-1]), geometry.flip_x()
-    sampled: npt.NDArray[np.float32] = resample(values, geometry, box, outside=0.0)
+    sampled = resample(probabilities.values, probabilities.geometry, box, outside=0.0)
     return solid(sampled > threshold.value)
 
 

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal
 
 import numpy as np
 
+from service.domain.findings import LandmarkFit
 from service.domain.geometry import FloatArray
 from service.pipeline.distance_field import DistanceField
 from service.pipeline.head_sphere import HeadSphere
-from service.pipeline.sections import Section, section, unit
+from service.pipeline.sections import Section, axis_fit, section, unit
 
 SEARCH_FROM_R = 0.7
 SEARCH_TO_R = 2.6
 """Where along the axis the smallest section is sought, in head radii from the head centre."""
 
 SEARCH_STEP_MM = 1.0
+COARSE_STEPS = 3
+"""Every third section is looked at first, then all about the smallest of them."""
+
 HALF_WIDTH_R = 2.0
 """Half the width of the sections looked at, in head radii."""
+
+MIN_FIT_REACH_MM = 5.0
 
 MAX_ROUNDS = 20
 CONVERGED_DEG = 0.05
@@ -133,11 +140,20 @@ def _smallest_section(field: DistanceField, head: HeadSphere, axis: FloatArray) 
     """The neck this axis gives: smallest complete section, refined by a parabola."""
     radius = head.radius_mm
     distances = np.arange(SEARCH_FROM_R * radius, SEARCH_TO_R * radius, SEARCH_STEP_MM)
-    cuts = [_cut(field, head, axis, float(d)) for d in distances]
-    areas = np.array([c.area_mm2 if c.complete else np.inf for c in cuts])
-    i = int(np.argmin(areas))
-    if i == 0 or i == len(cuts) - 1 or not np.isfinite(areas[i - 1 : i + 2]).all():
-        in_view = bool(np.isfinite(areas).all())
+    areas = np.full(len(distances), np.nan)
+
+    def look_at(places: Iterable[int]) -> int:
+        for place in places:
+            if np.isnan(areas[place]):
+                found = _cut(field, head, axis, float(distances[place]))
+                areas[place] = found.area_mm2 if found.complete else np.inf
+        return int(np.nanargmin(areas))
+
+    last = len(distances) - 1
+    i = look_at((*range(0, last, COARSE_STEPS), last))
+    i = look_at(range(max(i - COARSE_STEPS, 0), min(i + COARSE_STEPS, last) + 1))
+    if i in {0, last} or not np.isfinite(areas[i - 1 : i + 2]).all():
+        in_view = not bool(np.isposinf(areas).any())
         outcome = NeckOutcome.ABSENT if in_view else NeckOutcome.OUT_OF_VIEW
         return Neck(outcome, axis, head.centre_mm, 0.0)
     shift = parabola_vertex(float(areas[i - 1]), float(areas[i]), float(areas[i + 1]))
@@ -159,6 +175,18 @@ def head_plane_distance(head: HeadSphere, neck: Neck) -> float:
     """Where the head's sphere meets the neck's cylinder, in mm from the head centre."""
     meeting = np.sqrt(max(head.radius_mm**2 - neck.radius_mm**2, 0.0))
     return max(float(meeting), HEAD_PLANE_MIN_R * head.radius_mm)
+
+
+def neck_fit(field: DistanceField, head: HeadSphere, neck: Neck) -> LandmarkFit:
+    """How straight the neck is: its sections every mm, from the head|neck plane to as far beyond O.
+
+    At least ``MIN_FIT_REACH_MM`` to both sides of O.
+    """
+    middle = float((neck.centre_mm - head.centre_mm) @ neck.axis)
+    reach = max(middle - head_plane_distance(head, neck), MIN_FIT_REACH_MM)
+    places = middle + np.arange(-reach, reach + SEARCH_STEP_MM / 2, SEARCH_STEP_MM)
+    cuts = [_cut(field, head, neck.axis, float(place)) for place in places]
+    return axis_fit(cuts, head.centre_mm, neck.axis)
 
 
 def neck_end(field: DistanceField, head: HeadSphere, neck: Neck) -> NeckEnd:

@@ -11,7 +11,7 @@ from service.domain.geometry import Box
 from service.domain.imaging import CroppedVolume, ProbabilityMap
 from service.domain.model_contract import ModelContract
 from service.domain.ports import PatchPredictor
-from service.pipeline.windows import blend_weights, window_boxes
+from service.pipeline.windows import blend_weights, window_boxes, window_side
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class WindowPlan:
     """The windows that cover one crop.
 
     Attributes:
-        window_zyx: the contract's window, narrower in y and x where the crop is.
+        window_zyx: as deep as the contract's, in y and x as narrow as its number of windows allows.
         padded_zyx: the crop's shape, at least one window along each axis.
         boxes: where each window lies in the padded crop.
     """
@@ -40,13 +40,14 @@ def plan_windows(
         stride_z: slices between windows; 1 is the paper's scheme.
     """
     depth, *largest = contract.window_zyx
-    multiple = contract.size_multiple
-    height, width = (
-        min(w, multiple * -(-n // multiple)) for n, w in zip(shape_zyx[1:], largest, strict=True)
+    (height, stride_y), (width, stride_x) = (
+        window_side(n, w, contract.size_multiple)
+        for n, w in zip(shape_zyx[1:], largest, strict=True)
     )
     window = (depth, height, width)
     z, y, x = (max(n, w) for n, w in zip(shape_zyx, window, strict=True))
-    return WindowPlan(window, (z, y, x), window_boxes((z, y, x), window, stride_z))
+    boxes = window_boxes((z, y, x), window, (stride_z, stride_y, stride_x))
+    return WindowPlan(window, (z, y, x), boxes)
 
 
 def probability_map(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from service.domain.geometry import FloatArray
-from service.domain.imaging import FemurRegion
+from service.domain.imaging import COMBINATION, FemurRegion
 from service.domain.measurements import (
     CompartmentDensity,
     ProjectedDensity,
@@ -21,7 +21,6 @@ from service.domain.measurements import (
 )
 from service.pipeline.left_femur import LeftFemur
 from service.pipeline.sections import perpendicular_axes
-from service.pipeline.thickness_summary import COMBINATION
 
 STEP_MM = 1.0
 """Of the rays, and of the samples along each."""

@@ -5,24 +5,16 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from service.domain.findings import (
-    FemurGeometry,
-    FemurSide,
-    FlagCode,
-    Plane,
-    QualityFlag,
-    RegionPlanes,
-    Severity,
-    Vector,
-)
-from service.domain.geometry import FloatArray
+from service.domain.findings import FemurGeometry, FemurSide, FlagCode, QualityFlag, Severity
 from service.domain.imaging import FemurMasks, FemurRegion, FemurRegions, FieldOfViewCuts
 from service.pipeline.distance_field import canonical_mask, distance_field, left_frame
+from service.pipeline.femur_geometry import femur_geometry
+from service.pipeline.greater_trochanter import find_greater_trochanter
+from service.pipeline.handedness import handedness_flags
 from service.pipeline.landmarks import Landmarks, find_landmarks
 from service.pipeline.neck import NeckOutcome, head_plane_distance
 from service.pipeline.partition import HalfSpace, RegionBounds, partition
 from service.pipeline.sections import unit
-from service.pipeline.shaft import Line
 
 DISTAL_PLANE_MM = 25.0
 """The distal plane lies 25 mm distal to the lesser trochanter's most prominent point. The shaft
@@ -49,21 +41,21 @@ def divide(masks: FemurMasks, cuts: FieldOfViewCuts) -> FemurRegions:
         labels = np.zeros(masks.periosteal.shape, dtype=np.uint8)
         return FemurRegions(labels, FemurGeometry(), _missing(landmarks))
     mask = canonical_mask(masks.periosteal, left_frame(masks))
-    landmarks = find_landmarks(distance_field(mask))
+    field = distance_field(mask)
+    landmarks = find_landmarks(field)
     bounds = _bounds(landmarks)
     turned = np.zeros([masks.periosteal.shape[a] for a in mask.order.permutation], dtype=np.uint8)
     if bounds is not None:
         turned[mask.box.slices] = partition(mask, bounds)
     cut_flags = _drop_cut_regions(turned, cuts)
-    labels = np.ascontiguousarray(mask.order.invert(turned))
-    geometry = _geometry(landmarks, bounds, mirrored=masks.side is FemurSide.RIGHT)
-    return FemurRegions(labels, geometry, (*_missing(landmarks), *cut_flags))
-
-
-def _axis(landmarks: Landmarks) -> Line | None:
-    """The shaft axis, where enough shaft is in view."""
-    shaft = landmarks.shaft
-    return shaft.fit.line if shaft is not None and shaft.fit.long_enough else None
+    axis = landmarks.shaft_axis
+    greater = (
+        find_greater_trochanter(turned[mask.box.slices], mask.geometry, axis) if axis else None
+    )
+    mirrored = masks.side is FemurSide.RIGHT
+    geometry = femur_geometry(landmarks, bounds, greater, mirrored=mirrored)
+    flags = (*_missing(landmarks), *handedness_flags(field, landmarks), *cut_flags)
+    return FemurRegions(np.ascontiguousarray(mask.order.invert(turned)), geometry, flags)
 
 
 def _bounds(landmarks: Landmarks) -> RegionBounds | None:
@@ -76,7 +68,7 @@ def _bounds(landmarks: Landmarks) -> RegionBounds | None:
     neck_trochanter = above_axis = above_distal = None
     if end is not None and end.found:
         neck_trochanter = HalfSpace(head.centre_mm + end.distance_mm * n, n)
-    axis = _axis(landmarks)
+    axis = landmarks.shaft_axis
     if axis is not None and landmarks.shaft is not None:
         s = axis.direction
         above_axis = HalfSpace(neck.centre_mm, unit(s - (s @ n) * n))
@@ -139,7 +131,7 @@ def _missing_shaft(landmarks: Landmarks) -> tuple[QualityFlag, ...]:
                 "were not measured. The scan must reach 30 mm below the lesser trochanter.",
             ),
         )
-    if _axis(landmarks) is None:
+    if landmarks.shaft_axis is None:
         return (
             _error(
                 FlagCode.TRUNCATED_DISTAL,
@@ -191,55 +183,3 @@ def _drop_cut_regions(
     for region in cut:
         turned[turned == region] = 0
     return tuple(flags)
-
-
-def _geometry(
-    landmarks: Landmarks, bounds: RegionBounds | None, *, mirrored: bool
-) -> FemurGeometry:
-    """Landmarks and planes in the patient's coordinates."""
-    head, neck, shaft = landmarks.head, landmarks.neck, landmarks.shaft
-    found_neck = neck if neck is not None and neck.found else None
-    axis = _axis(landmarks)
-    end = landmarks.neck_end
-    angle = None
-    if found_neck is not None and axis is not None:
-        angle = float(np.rad2deg(np.arccos(np.clip(found_neck.axis @ axis.direction, -1, 1))))
-    return FemurGeometry(
-        head_centre_lps_mm=_vector(head.centre_mm, mirrored) if head else None,
-        head_radius_mm=head.radius_mm if head else None,
-        neck_centre_lps_mm=_vector(found_neck.centre_mm, mirrored) if found_neck else None,
-        neck_axis_lps=_vector(found_neck.axis, mirrored) if found_neck else None,
-        neck_radius_mm=found_neck.radius_mm if found_neck else None,
-        shaft_point_lps_mm=_vector(axis.point_mm, mirrored) if axis else None,
-        shaft_axis_lps=_vector(axis.direction, mirrored) if axis else None,
-        shaft_length_used_mm=shaft.fit.length_mm if shaft and axis else None,
-        lesser_trochanter_lps_mm=(
-            _vector(shaft.lesser_trochanter.point_mm, mirrored) if shaft else None
-        ),
-        neck_shaft_angle_deg=angle,
-        neck_trochanter_rule=end.rule if end is not None and end.found else None,
-        planes=_planes(bounds, mirrored) if bounds is not None else RegionPlanes(),
-    )
-
-
-def _planes(bounds: RegionBounds, mirrored: bool) -> RegionPlanes:
-    def plane(half_space: HalfSpace | None) -> Plane | None:
-        if half_space is None:
-            return None
-        return Plane(
-            point_lps_mm=_vector(half_space.point_mm, mirrored),
-            normal_lps=_vector(half_space.normal, mirrored),
-        )
-
-    return RegionPlanes(
-        head_neck=plane(bounds.lateral_of_head),
-        neck_trochanter=plane(bounds.lateral_of_neck),
-        trochanter_intertrochanter=plane(bounds.above_neck_axis),
-        distal=plane(bounds.above_distal),
-    )
-
-
-def _vector(values: FloatArray, mirrored: bool) -> Vector:
-    """Left frame -> patient."""
-    x, y, z = (float(v) for v in values)
-    return (-x if mirrored else x, y, z)

@@ -128,8 +128,8 @@ def to_network_grid(volume: CtVolume, crop: FemurCrop, spacing_mm: SpacingMm) ->
         spacing_mm: of the networks.
     """
     source = volume.geometry.crop(crop.box)
-    target = network_geometry(source, spacing_mm)
+    # flipped before the grid is laid, so that a mirrored scan gives mirrored samples to the voxel
+    flipped = source.flip_x() if crop.side is FemurSide.RIGHT else source
+    target = network_geometry(flipped, spacing_mm)
     hu = resample(volume.hu[crop.box.slices], source, target, outside=AIR_HU)
-    if crop.side is FemurSide.RIGHT:
-        return CroppedVolume(crop.side, np.ascontiguousarray(hu[:, :, ::-1]), target.flip_x())
     return CroppedVolume(crop.side, hu, target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
@@ -52,6 +53,13 @@ from service.pipeline.thickness_summary import thickness_flags
 from service.pipeline.volume import read_volume
 
 VERSIONED = ("numpy", "scipy", "scikit-image", "pydicom")
+
+RUNTIMES = (
+    ("onnxruntime", "onnxruntime"),
+    ("onnxruntime", "onnxruntime-gpu"),
+    ("openvino", "openvino"),
+)
+"""What may run the networks: its name in the report, and the package that brings it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,17 +179,17 @@ def _provenance(request: AnalysisRequest, networks: Networks, stride_z: int) -> 
             resample_gaps=request.resample_gaps,
             calibration=request.calibration,
         ),
-        versions={name: version(name) for name in VERSIONED}
-        | {"onnxruntime": _onnx_runtime_version()},
+        versions={name: version(name) for name in VERSIONED} | _runtime_versions(),
     )
 
 
-def _onnx_runtime_version() -> str:
-    """Of the build that is installed here; which one that is depends on the platform."""
-    try:
-        return version("onnxruntime-gpu")
-    except PackageNotFoundError:
-        return version("onnxruntime")
+def _runtime_versions() -> dict[str, str]:
+    """Of the builds that are installed here; which those are depends on the platform."""
+    found = {}
+    for name, package in RUNTIMES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(package)
+    return found
 
 
 @dataclass(frozen=True, eq=False)

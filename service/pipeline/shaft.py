@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from service.domain.findings import LandmarkFit
 from service.domain.geometry import FloatArray
 from service.pipeline.distance_field import DistanceField
-from service.pipeline.sections import Section, section, unit
+from service.pipeline.sections import Section, axis_fit, section, unit
 
 SHELL_FROM_R = 3.3
 SHELL_TO_R = 7.0
@@ -61,10 +62,12 @@ class ShaftFit:
     Attributes:
         line: through their centroids; meaningless when too short.
         length_mm: of the shaft the sections span.
+        fit: of the sections sought; None with too few for a line.
     """
 
     line: Line
     length_mm: float
+    fit: LandmarkFit | None = None
 
     @property
     def long_enough(self) -> bool:
@@ -132,13 +135,17 @@ def fit_shaft(field: DistanceField, line: Line, trochanter_height_mm: float) -> 
         line: the sections are perpendicular to it.
         trochanter_height_mm: of the lesser trochanter's most prominent point along ``line``.
     """
-    centroids = []
-    for below in np.arange(AXIS_FROM_MM, AXIS_TO_MM + AXIS_STEP_MM / 2, AXIS_STEP_MM):
+    sought = np.arange(AXIS_FROM_MM, AXIS_TO_MM + AXIS_STEP_MM / 2, AXIS_STEP_MM)
+    cuts = []
+    for below in sought:
         cut = shaft_section(field, line, trochanter_height_mm - float(below))
         if not cut.complete:
             break
-        centroids.append(cut.centroid_mm)
-    length = AXIS_STEP_MM * max(len(centroids) - 1, 0)
-    if len(centroids) < MIN_START_POINTS:
+        cuts.append(cut)
+    length = AXIS_STEP_MM * max(len(cuts) - 1, 0)
+    if len(cuts) < MIN_START_POINTS:
         return ShaftFit(line, length)
-    return ShaftFit(robust_line(np.array(centroids), line.direction), length)
+    fitted = robust_line(np.array([cut.centroid_mm for cut in cuts]), line.direction)
+    seen = axis_fit(cuts, fitted.point_mm, fitted.direction)
+    share = seen.quality * len(cuts) / len(sought)
+    return ShaftFit(fitted, length, LandmarkFit(residual_mm=seen.residual_mm, quality=share))

@@ -6,9 +6,15 @@ from itertools import pairwise
 
 import numpy as np
 
-from service.domain.findings import FlagCode, QualityFlag, RegionalVolumes, Severity
+from service.domain.findings import (
+    Compartments,
+    FlagCode,
+    QualityFlag,
+    RegionalVolumes,
+    Severity,
+)
 from service.domain.geometry import FloatArray
-from service.domain.imaging import BoolArray, FemurRegion
+from service.domain.imaging import COMBINATION, TOTAL, BoolArray, FemurRegion
 from service.domain.measurements import CorticalThickness, NeckQuadrants, NeckStation, Thickness
 from service.pipeline.cortical_thickness import ThicknessMap
 from service.pipeline.left_femur import FemurAxes
@@ -33,9 +39,6 @@ MIN_MEASURED_SHARE = 0.9
 
 MIN_SURFACE_MM2 = 10.0
 """A patch smaller than this (about ten voxels' faces) has no percentile worth a number."""
-
-COMBINATION = (FemurRegion.NECK, FemurRegion.TROCHANTER, FemurRegion.INTERTROCHANTER)
-TOTAL = (FemurRegion.HEAD, *COMBINATION)
 
 
 def summarise(local: ThicknessMap, axes: FemurAxes | None) -> CorticalThickness:
@@ -74,9 +77,9 @@ def thickness_flags(
 ) -> tuple[QualityFlag, ...]:
     """What is to be doubted of the cortex.
 
-    ENDOSTEAL_NOT_FOUND where a region was bounded and its cortex has no endosteal surface;
-    PARTIAL_VOLUME where most of a region's cortex is under three voxels thick. Neither without any
-    endosteal surface, which earlier stages tell.
+    ENDOSTEAL_NOT_FOUND where a bounded region holds no endosteal voxel or its cortex has no
+    endosteal surface; PARTIAL_VOLUME where most of a region's cortex is under three voxels thick.
+    Neither without any endosteal surface, which earlier stages tell.
     """
     if thickness is None:
         return ()
@@ -86,12 +89,11 @@ def thickness_flags(
 def _missing_surface(
     thickness: CorticalThickness, volumes: RegionalVolumes
 ) -> tuple[QualityFlag, ...]:
-    missing = [
-        region.name.lower()
-        for region in FemurRegion
-        if getattr(volumes, region.name.lower()) is not None
-        and getattr(thickness, region.name.lower()) is None
-    ]
+    missing = []
+    for name in (region.name.lower() for region in FemurRegion):
+        volume: Compartments | None = getattr(volumes, name)
+        if volume is not None and (volume.cortical is None or getattr(thickness, name) is None):
+            missing.append(name)
     if not missing:
         return ()
     message = (

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from service.domain.geometry import Box
 
 IN_PLANE_OVERLAP = 0.25
-"""Share of a window that neighbours in y and x overlap where a crop is wider than one window."""
+"""Neighbours in y and x share at least this part of the largest window, 48 voxels of 192."""
 
 
 def window_starts(length: int, window: int, stride: int) -> tuple[int, ...]:
@@ -19,10 +19,10 @@ def window_starts(length: int, window: int, stride: int) -> tuple[int, ...]:
     Args:
         length: voxels along the axis, at least ``window`` (pad before).
         window: voxels a window spans.
-        stride: steps between windows, 1 to ``window``; 1 gives the paper's S - 64 + 1 windows.
+        stride: most steps between windows, 1 to ``window``; 1 gives the paper's S - 64 + 1 windows.
 
     Returns:
-        Ascending starts from 0; the last window ends at ``length``, its step shortened if need be.
+        Ascending starts from 0 to ``length - window``, as few and as evenly spread as can be.
 
     Raises:
         ValueError: if ``length`` is below ``window``, or windows would not meet.
@@ -31,26 +31,44 @@ def window_starts(length: int, window: int, stride: int) -> tuple[int, ...]:
         raise ValueError(
             f"length {length} must be >= window {window}, stride {stride} must be 1 to {window}"
         )
-    starts = list(range(0, length - window + 1, stride))
-    if starts[-1] + window < length:
-        starts.append(length - window)
-    return tuple(starts)
+    last = length - window
+    steps = -(-last // stride)
+    return (*(round(n * last / steps) for n in range(steps)), last)
+
+
+def window_side(length: int, largest: int, multiple: int) -> tuple[int, int]:
+    """How wide windows along y or x are, and their stride.
+
+    Args:
+        length: voxels of the crop.
+        largest: window side.
+        multiple: that a window's side must be of; ``largest`` is.
+
+    Returns:
+        The smallest side with which as few windows as ``largest`` needs cover the crop, and the
+        most voxels between two of them.
+    """
+    overlap = round(IN_PLANE_OVERLAP * largest)
+    count = max(1, -(-(length - overlap) // (largest - overlap)))
+    side = -(-(length + (count - 1) * overlap) // count)
+    side = multiple * -(-side // multiple)
+    return side, max(1, side - overlap)
 
 
 def window_boxes(
-    shape_zyx: tuple[int, int, int], window_zyx: tuple[int, int, int], stride_z: int
+    shape_zyx: tuple[int, int, int],
+    window_zyx: tuple[int, int, int],
+    stride_zyx: tuple[int, int, int],
 ) -> tuple[Box, ...]:
     """Every window over a volume, z fastest last (slices advance slowest).
 
     Args:
         shape_zyx: of the padded volume, each side at least the window's.
         window_zyx: of a window.
-        stride_z: in slices; in y and x windows overlap by ``IN_PLANE_OVERLAP``.
+        stride_zyx: most voxels between two windows.
     """
-    in_plane = [max(1, round(w * (1 - IN_PLANE_OVERLAP))) for w in window_zyx[1:]]
-    strides = (stride_z, *in_plane)
     starts = (
-        window_starts(n, w, s) for n, w, s in zip(shape_zyx, window_zyx, strides, strict=True)
+        window_starts(n, w, s) for n, w, s in zip(shape_zyx, window_zyx, stride_zyx, strict=True)
     )
     return tuple(
         Box((z, y, x), (z + window_zyx[0], y + window_zyx[1], x + window_zyx[2]))

@@ -25,9 +25,12 @@ def no_listener(stage: Stage, done: int, total: int) -> None:
 
 
 def analyse_zip(
-    archive: Path, loaded: Networks, listener: ProgressListener = no_listener
+    archive: Path,
+    loaded: Networks,
+    listener: ProgressListener = no_listener,
+    stride_z: int | None = None,
 ) -> Analysis:
-    """Analyse one upload with the default options.
+    """Analyse one upload, with the default options but for the stride.
 
     Raises:
         InputError: the archive cannot be used.
@@ -36,5 +39,6 @@ def analyse_zip(
     request = AnalysisRequest(
         members=read_members(archive, ArchiveLimits()),
         input_sha256=hashlib.sha256(content).hexdigest(),
+        stride_z=stride_z,
     )
     return analyse(request, lambda: loaded, listener)

@@ -46,7 +46,7 @@ def test_a_provider_that_was_passed_over_is_named_with_its_reason(
 
     assert checks["provider"].found == (
         "CPUExecutionProvider (FEMURCT_PROVIDER=auto); not CUDAExecutionProvider: not here; "
-        "not OpenVINOExecutionProvider: not here"
+        "not OpenVINO: not here"
     )
 
 

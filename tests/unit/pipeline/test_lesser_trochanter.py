@@ -29,6 +29,19 @@ def test_its_top_is_the_farthest_point_of_the_bump() -> None:
     assert found.height_mm == pytest.approx(-68.0, abs=0.5)
     # 23 mm off the axis of a shaft of 14 mm
     assert found.bump_mm == pytest.approx(9.0, abs=1.0)
+    # a sphere of 8 mm falls back by 0.5 mm within sqrt(8^2 - 7.5^2) = 2.8 mm of its top
+    assert found.fit is not None
+    assert found.fit.residual_mm == pytest.approx(2.8, abs=1.0)
+    # the rim of the neck's end stands out, too
+    assert found.fit.quality > 0.75
+
+
+def test_another_bump_as_prominent_lowers_the_quality() -> None:
+    twin = sphere(POINTS, (SHAFT_X_MM - 15, 0, -95), 8.0)
+    field = exact_field(np.maximum(femur(POINTS), twin), GRID)
+    found = find_lesser_trochanter(field, AXIS, MEDIAL, (-129.0, -20.0))
+    assert found.fit is not None
+    assert found.fit.quality < 0.5
 
 
 def test_a_bare_shaft_has_none() -> None:

@@ -71,7 +71,7 @@ def test_a_mask_returns_to_the_side_it_came_from(side: FemurSide) -> None:
     right = side is FemurSide.RIGHT
     flipped = np.ascontiguousarray(values[:, :, ::-1]) if right else values
     geometry = box.flip_x() if right else box
-    mask = on_source_grid(ProbabilityMap(flipped, geometry), OtsuThreshold(0.5, True), side, box)
+    mask = on_source_grid(ProbabilityMap(flipped, geometry), OtsuThreshold(0.5, True), box)
     np.testing.assert_array_equal(mask, values > 0)
 
 
@@ -81,9 +81,7 @@ def test_probabilities_are_resampled_not_masks() -> None:
     values = np.array([1.0, 0.4], np.float32).reshape(2, 1, 1)
     # half-way between 1.0 and 0.4 lies 0.7: above 0.6, below 0.8
     for threshold, expected in ((0.6, [True, True, False]), (0.8, [True, False, False])):
-        mask = on_source_grid(
-            ProbabilityMap(values, coarse), OtsuThreshold(threshold, True), FemurSide.LEFT, fine
-        )
+        mask = on_source_grid(ProbabilityMap(values, coarse), OtsuThreshold(threshold, True), fine)
         assert mask[:, 0, 0].tolist() == expected
 
 

@@ -43,11 +43,21 @@ def test_a_volume_is_voxels_times_voxel_volume() -> None:
 
 
 def test_combination_is_all_but_the_head_and_total_all() -> None:
-    volumes = measure(*femur(ALL, {FemurRegion.NECK: 400, FemurRegion.TROCHANTER: 100}))
+    inner = dict.fromkeys(FemurRegion, 100)
+    volumes = measure(*femur(ALL, inner))
     assert volumes.combination.integral == pytest.approx(6.0)
-    assert volumes.combination.trabecular == pytest.approx(0.5)
+    assert volumes.combination.trabecular == pytest.approx(0.3)
     assert volumes.total.integral == pytest.approx(10.0)
-    assert volumes.total.cortical == pytest.approx(9.5)
+    assert volumes.total.cortical == pytest.approx(9.6)
+
+
+def test_a_region_without_endosteal_voxels_has_no_compartments_nor_have_its_sums() -> None:
+    inner = {region: 100 for region in FemurRegion if region is not FemurRegion.NECK}
+    volumes = measure(*femur(ALL, inner))
+    assert volumes.neck.integral == pytest.approx(1.0)
+    for undivided in (volumes.neck, volumes.combination, volumes.total):
+        assert (undivided.cortical, undivided.trabecular) == (None, None)
+    assert volumes.head.cortical == pytest.approx(3.9)
 
 
 @pytest.mark.parametrize("missing", list(FemurRegion))

@@ -10,6 +10,7 @@ from service.pipeline.neck import (
     find_neck,
     head_plane_distance,
     neck_end,
+    neck_fit,
     parabola_vertex,
 )
 from service.pipeline.sections import unit
@@ -44,6 +45,12 @@ def test_the_axis_is_found_from_17_degrees_away(head_and_neck: DistanceField) ->
     assert np.rad2deg(np.arccos(min(found.axis @ NECK_AXIS, 1))) < 0.3
     assert found.radius_mm == pytest.approx(NECK_RADIUS_MM, abs=0.1)
     assert found.centre_mm == pytest.approx(WAIST_MM * NECK_AXIS, abs=0.5)
+
+
+def test_a_straight_neck_bears_its_axis_out(head_and_neck: DistanceField) -> None:
+    fit = neck_fit(head_and_neck, HEAD, find_neck(head_and_neck, HEAD, NECK_AXIS))
+    assert fit.residual_mm == pytest.approx(0.0, abs=0.2)
+    assert fit.quality == 1.0
 
 
 def test_the_neck_ends_where_its_area_is_half_as_large_again(head_and_neck: DistanceField) -> None:

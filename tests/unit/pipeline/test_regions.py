@@ -62,6 +62,25 @@ def test_a_whole_femur_has_all_landmarks_and_no_flag(regions: FemurRegions) -> N
     assert geometry.shaft_length_used_mm == 50.0
     assert geometry.lesser_trochanter_lps_mm == pytest.approx(tuple(LESSER_TROCHANTER), abs=1.5)
     assert geometry.neck_shaft_angle_deg == pytest.approx(125, abs=1)
+    # the top of the sphere of 18 mm about (54, 4, -18)
+    assert geometry.greater_trochanter_lps_mm == pytest.approx((54, 4, 0), abs=1.5)
+
+
+def test_every_landmark_says_how_well_the_bone_bears_it_out(regions: FemurRegions) -> None:
+    fits = dict(regions.geometry.landmark_fits)
+    assert set(fits) == {
+        "head",
+        "neck_axis",
+        "shaft_axis",
+        "lesser_trochanter",
+        "greater_trochanter",
+    }
+    for exact in ("head", "neck_axis", "shaft_axis"):
+        assert fits[exact].quality > 0.95
+        assert fits[exact].residual_mm < 0.5
+    # the rim of the neck's end stands out, too
+    assert fits["lesser_trochanter"].quality > 0.5
+    assert fits["greater_trochanter"].quality == 1.0
 
 
 def test_planes_lie_where_the_definition_puts_them(regions: FemurRegions) -> None:

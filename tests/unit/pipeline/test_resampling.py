@@ -99,3 +99,20 @@ def test_a_right_femur_is_flipped_and_stays_in_its_place(side: FemurSide) -> Non
     np.testing.assert_allclose(cropped.hu, ramp(cropped.geometry), rtol=1e-5)
     points_right = cropped.geometry.affine_lps[0, 0] < 0
     assert points_right == (side is FemurSide.RIGHT)
+
+
+def test_a_mirrored_scan_gives_the_same_samples_to_the_other_side() -> None:
+    # 9 columns of 1 mm do not fill whole steps of 0.8 mm: the grid must start at the mirrored face
+    geometry = VolumeGeometry.axis_aligned((4, 5, 12), SpacingMm(2.0, 1.0, 1.0), (-3.0, 4.0, 5.0))
+    hu = np.random.default_rng(0).normal(0, 300, geometry.shape_zyx).astype(np.float32)
+    mirror = np.diag([-1.0, 1.0, 1.0, 1.0])
+    mirrored = VolumeGeometry(geometry.shape_zyx, mirror @ geometry.flip_x().affine_lps)
+    spacing = SpacingMm(1.0, 0.8, 0.8)
+    left = FemurCrop(FemurSide.LEFT, Box((0, 1, 2), (4, 5, 11)))
+    right = FemurCrop(FemurSide.RIGHT, Box((0, 1, 1), (4, 5, 10)))
+    as_left = to_network_grid(CtVolume(hu, geometry), left, spacing)
+    as_right = to_network_grid(CtVolume(hu[:, :, ::-1], mirrored), right, spacing)
+    np.testing.assert_allclose(as_right.hu, as_left.hu, atol=1e-3)
+    np.testing.assert_allclose(
+        mirror @ as_right.geometry.affine_lps, as_left.geometry.affine_lps, atol=1e-9
+    )

@@ -3,7 +3,7 @@ import pytest
 
 from service.domain.geometry import SpacingMm, VolumeGeometry
 from service.pipeline.distance_field import DistanceField
-from service.pipeline.sections import perpendicular_axes, section, unit
+from service.pipeline.sections import Section, axis_fit, perpendicular_axes, section, unit
 from tests.builders.femur_shapes import cylinder, exact_field, grid_points
 
 Z = np.array([0.0, 0.0, 1.0])
@@ -59,3 +59,13 @@ def test_perpendicular_axes_make_a_right_handed_frame(normal: tuple[float, ...])
 
 def test_the_zero_vector_has_no_direction() -> None:
     np.testing.assert_array_equal(unit(np.zeros(3)), np.zeros(3))
+
+
+def test_an_axis_is_borne_out_by_complete_sections_near_it() -> None:
+    near = Section(100.0, np.array([1.0, 0.0, 5.0]), complete=True)
+    far = Section(100.0, np.array([0.0, -2.0, 9.0]), complete=True)
+    cut = Section(100.0, np.array([0.0, 0.0, 12.0]), complete=False)
+    empty = Section(0.0, np.array([50.0, 0.0, 15.0]), complete=False)
+    fit = axis_fit([near, far, cut, empty], np.zeros(3), np.array([0.0, 0.0, 1.0]))
+    assert fit.residual_mm == pytest.approx(np.sqrt((1 + 4 + 0) / 3))
+    assert fit.quality == 0.25

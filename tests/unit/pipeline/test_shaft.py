@@ -58,6 +58,10 @@ def test_only_complete_sections_count() -> None:
     # the grid ends 38 mm below: sections at 10, 12.5 ... 37.5 mm
     fit = fit_shaft(field(-88.0), AXIS, -50.0)
     assert fit.length_mm == pytest.approx(27.5)
+    # 12 of the 21 sections sought
+    assert fit.fit is not None
+    assert fit.fit.quality == pytest.approx(12 / 21)
+    assert fit.fit.residual_mm == pytest.approx(0.0, abs=0.2)
 
 
 def test_less_than_20_mm_is_too_short() -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from service.domain.findings import FlagCode, RegionalVolumes, Severity
+from service.domain.findings import Compartments, FlagCode, RegionalVolumes, Severity
 from service.domain.imaging import FemurRegion
 from service.domain.measurements import CorticalThickness
 from service.pipeline.cortical_thickness import ThicknessMap
@@ -142,3 +142,12 @@ def test_a_bounded_region_without_an_endosteal_surface_is_flagged() -> None:
     assert flag.code is FlagCode.ENDOSTEAL_NOT_FOUND
     assert flag.severity is Severity.ERROR
     assert "head;" in flag.message
+
+
+def test_a_bounded_region_without_an_endosteal_voxel_is_flagged() -> None:
+    head = FemurRegion.HEAD
+    found = summarise(patches(((0, 0, 9), 50, 5.0, head)), None)
+    undivided = Compartments(integral=1.0, cortical=None, trabecular=None)
+    only_head = NOTHING.model_copy(update={"head": undivided})
+    (flag,) = thickness_flags(found, only_head)
+    assert flag.code is FlagCode.ENDOSTEAL_NOT_FOUND

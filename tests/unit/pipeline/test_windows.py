@@ -1,15 +1,25 @@
 import numpy as np
 import pytest
 
-from service.pipeline.windows import blend_weights, window_boxes, window_starts
+from service.pipeline.windows import blend_weights, window_boxes, window_side, window_starts
 
 
 def test_stride_one_runs_the_papers_number_of_windows() -> None:
     assert len(window_starts(244, 64, 1)) == 244 - 64 + 1
 
 
-def test_the_last_window_is_drawn_back_to_the_end() -> None:
-    assert window_starts(100, 64, 32) == (0, 32, 36)
+def test_windows_are_as_few_as_the_stride_allows_and_evenly_spread() -> None:
+    """36 slices are left over for two steps of at most 32; 128 are four steps of 32."""
+    assert window_starts(100, 64, 32) == (0, 18, 36)
+    assert window_starts(192, 64, 32) == (0, 32, 64, 96, 128)
+
+
+def test_no_step_exceeds_the_stride() -> None:
+    for length in range(64, 300):
+        for stride in (1, 7, 32, 64):
+            starts = window_starts(length, 64, stride)
+            assert starts[-1] == length - 64
+            assert max(np.diff(starts), default=0) <= stride
 
 
 def test_one_window_covers_a_crop_of_its_size() -> None:
@@ -22,12 +32,27 @@ def test_what_no_window_can_cover_is_refused(length: int, stride: int) -> None:
         window_starts(length, 64, stride)
 
 
-def test_windows_cover_every_voxel_of_a_wide_crop() -> None:
-    covered = np.zeros((70, 230, 200), dtype=bool)
-    for box in window_boxes(covered.shape, (64, 192, 192), 32):
-        assert box.shape_zyx == (64, 192, 192)
-        covered[box.slices] = True
-    assert covered.all()
+@pytest.mark.parametrize(
+    ("length", "side"),
+    [(17, 32), (150, 160), (192, 192), (193, 128), (220, 144), (336, 192), (337, 160)],
+    ids=lambda value: str(value),
+)
+def test_windows_in_plane_are_as_narrow_as_their_number_allows(length: int, side: int) -> None:
+    """193 voxels need two windows, which share 48: (193 + 48) / 2 = 120.5, up to 128; 336 are two
+    of 192 less 48; 337 need three: (337 + 96) / 3 = 144.3, up to 160."""
+    assert window_side(length, 192, 16)[0] == side
+
+
+def test_windows_cover_every_voxel_of_a_wide_crop_and_share_48() -> None:
+    for length in range(193, 700, 13):
+        side, stride = window_side(length, 192, 16)
+        assert side <= 192
+        covered = np.zeros(length, dtype=int)
+        for box in window_boxes((64, 64, length), (64, 64, side), (32, 32, stride)):
+            covered[box.start_zyx[2] : box.stop_zyx[2]] += 1
+        assert covered.min() == 1
+        shared = np.flatnonzero(np.diff((covered > 1).astype(int)))
+        assert min(shared[1::2] - shared[::2]) >= 48
 
 
 def test_at_stride_one_slices_count_alike() -> None:

@@ -1,0 +1,278 @@
+"""Both networks over one femur of a phantom: ours, MONAI's sliding window, the paper's scheme.
+
+``python -m tests.benchmarks.femur_schemes`` prints Markdown; it needs PyTorch and MONAI. All run
+the shipped weights on the same crop, one after the other: ours through the service's runtime,
+MONAI's ``sliding_window_inference`` through PyTorch. Rows marked * were not run but are the number
+of windows times the time of a window in the same run. Dice is with the phantom's truth.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import typer
+from monai.inferers.utils import sliding_window_inference
+
+from service.adapters.cpu_limit import cpu_limit
+from service.adapters.upload_archive import ArchiveLimits, read_members
+from service.domain.findings import FemurSide
+from service.domain.geometry import AxisOrder, SpacingMm, VolumeGeometry
+from service.domain.imaging import BoolArray, CroppedVolume, CtVolume, ProbabilityMap
+from service.domain.ports import PatchPredictor
+from service.errors import AnatomyError
+from service.pipeline.cascade import (
+    DEFAULT_STRIDE_Z,
+    Surface,
+    delivered_masks,
+    masked_crop,
+)
+from service.pipeline.crop import find_femurs
+from service.pipeline.masks import find_threshold, inside_only, solid
+from service.pipeline.probabilities import plan_windows, probability_map
+from service.pipeline.resampling import to_network_grid
+from service.pipeline.series import read_series
+from service.pipeline.volume import read_volume
+from service.sample.generate import generate_sample
+from service.settings import Settings
+from tests.benchmarks.in_process import networks
+from tests.benchmarks.phantom_accuracy import markdown, read_mask
+from tests.benchmarks.torch_network import TorchNetwork
+from tests.benchmarks.window_schemes import dice
+
+SLICES = (64, 128, 192, 256, 320)
+"""Depths of crop of the table of cost against slices."""
+
+
+@dataclass(frozen=True, eq=False)
+class PhantomFemur:
+    """One femur of a phantom with its truth.
+
+    Attributes:
+        crop: on the networks' grid.
+        side: of the femur.
+        grid: of the crop box in the CT.
+        truth: periosteal and endosteal mask on ``grid``.
+    """
+
+    crop: CroppedVolume
+    side: FemurSide
+    grid: VolumeGeometry
+    truth: tuple[BoolArray, BoolArray]
+
+
+class Cost(NamedTuple):
+    """What a scheme took over both networks, and how well it did.
+
+    Attributes:
+        windows: run; by both networks.
+        seconds: wall time.
+        dice: periosteal and endosteal, with the truth; None where it was not run.
+    """
+
+    windows: int
+    seconds: float
+    dice: tuple[float, float] | None = None
+
+
+class Counted:
+    """A network that counts its windows; for MONAI, too, which calls it with tensors."""
+
+    def __init__(self, network: PatchPredictor, in_torch: TorchNetwork) -> None:
+        self.contract = network.contract
+        self.provider = network.provider
+        self.sha256 = network.sha256
+        self.windows = 0
+        self._network = network
+        self._in_torch = in_torch
+
+    def predict(self, hu: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """In the service's runtime."""
+        self.windows += 1
+        return self._network.predict(hu)
+
+    def __call__(self, hu: torch.Tensor) -> torch.Tensor:
+        """In PyTorch."""
+        self.windows += 1
+        return self._in_torch(hu)
+
+
+ProbabilitiesOf = Callable[[CroppedVolume, Counted], ProbabilityMap]
+
+
+class Cascade(NamedTuple):
+    """Both networks, counted."""
+
+    periosteal: Counted
+    endosteal: Counted
+
+    @property
+    def windows(self) -> int:
+        """Run so far."""
+        return self.periosteal.windows + self.endosteal.windows
+
+
+def phantom_femur(seed: int, folder: Path) -> PhantomFemur:
+    """The left femur of a generated series."""
+    archive = folder / "phantom.zip"
+    generate_sample(archive, seed)
+    source = read_volume(read_series(read_members(archive, ArchiveLimits())))
+    order = AxisOrder.closest_to_spl(source.geometry)
+    volume = CtVolume(order.apply(source.hu), order.apply_geometry(source.geometry))
+    crop = next(c for c in find_femurs(volume) if c.side is FemurSide.LEFT)
+    periosteal, endosteal = (
+        order.apply(read_mask(folder / "phantom_truth" / f"left_{name}.nii.gz"))[crop.box.slices]
+        > 0
+        for name in ("periosteal", "endosteal")
+    )
+    on_grid = to_network_grid(volume, crop, SpacingMm(1.0, 0.8, 0.8))
+    grid = volume.geometry.crop(crop.box)
+    return PhantomFemur(on_grid, crop.side, grid, (periosteal, endosteal))
+
+
+def ours(stride_z: int) -> ProbabilitiesOf:
+    """The service's sliding window."""
+    return lambda crop, network: probability_map(crop, network, stride_z, lambda: None)
+
+
+def monai(overlap_z: float) -> ProbabilitiesOf:
+    """MONAI's, at its defaults but for the overlap along z (0.25 by default) and the padding."""
+
+    def probabilities(crop: CroppedVolume, network: Counted) -> ProbabilityMap:
+        values = sliding_window_inference(
+            torch.from_numpy(crop.hu.copy())[None, None],
+            network.contract.window_zyx,
+            1,
+            network,
+            overlap=(overlap_z, 0.25, 0.25),
+            cval=network.contract.outside_hu,
+        )
+        return ProbabilityMap(np.asarray(values)[0, 0], crop.geometry)
+
+    return probabilities
+
+
+def run(femur: PhantomFemur, loaded: Cascade, scheme: ProbabilitiesOf, *, in_box: bool) -> Cost:
+    """The cascade under one scheme.
+
+    Args:
+        femur: what is segmented.
+        loaded: both networks.
+        scheme: crop and network to probabilities.
+        in_box: run the endosteal network on the box around the periosteal mask only.
+
+    Raises:
+        AnatomyError: a network found nothing.
+    """
+    before = loaded.windows
+    started = time.perf_counter()
+    outer = _surface(scheme(femur.crop, loaded.periosteal))
+    outside_hu = loaded.endosteal.contract.outside_hu
+    inside = (
+        masked_crop(femur.crop, outer, outside_hu)
+        if in_box
+        else inside_only(femur.crop, outer.mask, outside_hu)
+    )
+    inner = _surface(scheme(inside, loaded.endosteal))
+    seconds = time.perf_counter() - started
+    masks = delivered_masks(outer, inner, femur.side, femur.grid)
+    found = (masks.periosteal, masks.endosteal)
+    scores = tuple(dice(f, t) for f, t in zip(found, femur.truth, strict=True))
+    return Cost(loaded.windows - before, seconds, (scores[0], scores[1]))
+
+
+def _surface(probabilities: ProbabilityMap) -> Surface:
+    threshold = find_threshold(probabilities)
+    if threshold is None:
+        raise AnatomyError("the network saw nothing in the phantom; check its weights")
+    return Surface(probabilities, threshold, solid(probabilities.values > threshold.value))
+
+
+def stride_1(femur: PhantomFemur, loaded: Cascade, default: Cost) -> Cost:
+    """What ours would take at stride 1: the cost of a window at the default, more often."""
+    default_windows = _depth_windows(femur, loaded, DEFAULT_STRIDE_Z)
+    factor = _depth_windows(femur, loaded, 1) / default_windows
+    return Cost(round(default.windows * factor), default.seconds * factor)
+
+
+def _depth_windows(femur: PhantomFemur, loaded: Cascade, stride_z: int) -> int:
+    shape = femur.crop.geometry.shape_zyx
+    return len(plan_windows(shape, loaded.periosteal.contract, stride_z).boxes)
+
+
+def cost_table(costs: dict[str, Cost]) -> str:
+    """Markdown, ratios to the first row."""
+    own = next(iter(costs.values())).seconds
+    rows = [
+        [
+            name,
+            str(c.windows),
+            f"{c.seconds:.1f}",
+            f"{c.seconds / own:.1f} x",
+            *([f"{d:.4f}" for d in c.dice] if c.dice else ["-", "-"]),
+        ]
+        for name, c in costs.items()
+    ]
+    head = ["scheme", "windows", "s", "of ours", "periosteal Dice", "endosteal Dice"]
+    return markdown(head, rows)
+
+
+def slices_table(femur: PhantomFemur, network: PatchPredictor) -> str:
+    """Markdown: the periosteal network over crops of the same section and different depths."""
+    rows = []
+    for slices in SLICES:
+        hu = np.resize(femur.crop.hu, (slices, *femur.crop.hu.shape[1:]))
+        shape = (slices, *femur.crop.geometry.shape_zyx[1:])
+        crop = CroppedVolume(femur.side, hu, VolumeGeometry(shape, femur.grid.affine_lps))
+        started = time.perf_counter()
+        probability_map(crop, network, DEFAULT_STRIDE_Z, lambda: None)
+        seconds = time.perf_counter() - started
+        count = len(plan_windows(shape, network.contract, DEFAULT_STRIDE_Z).boxes)
+        rows.append([str(slices), str(count), f"{seconds:.1f}", f"{1000 * seconds / slices:.0f}"])
+    return markdown(["slices", "windows", "s", "ms a slice"], rows)
+
+
+def main(
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    peers: Annotated[bool, typer.Option(help="Run MONAI and PyTorch, too.")] = True,
+) -> None:
+    """Compare schemes on one phantom; weights, provider and threads as the environment says."""
+    settings = Settings()
+    torch.set_num_threads(settings.threads or cpu_limit())
+    real = networks()
+    loaded = Cascade(
+        *(
+            Counted(n, TorchNetwork(settings.weights_dir / f"{role}.onnx", channels_last=True))
+            for role, n in (("periosteal", real.periosteal), ("endosteal", real.endosteal))
+        )
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        femur = phantom_femur(seed, Path(folder))
+    probability_map(femur.crop, real.periosteal, DEFAULT_STRIDE_Z, lambda: None)  # plans
+    default = run(femur, loaded, ours(DEFAULT_STRIDE_Z), in_box=True)
+    costs = {f"ours, stride {DEFAULT_STRIDE_Z}": default}
+    costs["ours, stride 1 *"] = stride_1(femur, loaded, default)
+    if peers:
+        costs["MONAI, overlap 0.25"] = run(femur, loaded, monai(0.25), in_box=False)
+        same = 1 - DEFAULT_STRIDE_Z / 64
+        costs["MONAI, our stride"] = run(femur, loaded, monai(same), in_box=False)
+        per_window = costs["MONAI, our stride"].seconds / costs["MONAI, our stride"].windows
+        windows = 2 * max(1, femur.crop.hu.shape[0] - 63)
+        costs["paper's stride 1 in PyTorch *"] = Cost(windows, windows * per_window)
+    shape = " x ".join(map(str, femur.crop.hu.shape))
+    print(f"crop {shape}, {real.periosteal.provider}, load {os.getloadavg()[0]:.1f}\n")
+    print(cost_table(costs))
+    print()
+    print(slices_table(femur, real.periosteal))
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,128 @@
+"""One window of the periosteal network in each runtime: same weights, same run, ratios.
+
+``python -m tests.benchmarks.window_runtimes`` prints Markdown; it needs PyTorch. Runtimes take
+turns, so that whatever else the machine does slows all alike, and the fastest of each counts. The
+machine's peak is the faster of NumPy's and PyTorch's product of two square float32 matrices.
+``OMP_NUM_THREADS=1 FEMURCT_THREADS=1`` compares them on one thread.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import typer
+
+from service.adapters.cpu_limit import cpu_limit
+from service.adapters.onnx_predictor import RuntimeOptions, load_predictor
+from service.settings import Settings
+from tests.benchmarks.phantom_accuracy import markdown
+from tests.benchmarks.torch_network import TorchNetwork
+
+MATRIX = 3072
+"""Rows and columns of the matrices multiplied: 113 MB in all, beyond any cache."""
+
+SAME = 1e-4
+"""Largest difference of a probability between runtimes; the exporter's tolerance."""
+
+Predict = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    """Wall time of one call."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def peak_gflops(rounds: int) -> float:
+    """The machine's measured sgemm rate: the best round of NumPy and PyTorch, in 1e9 a second."""
+    a, b = np.random.default_rng(0).random((2, MATRIX, MATRIX), dtype=np.float32)
+    ta, tb = torch.from_numpy(a), torch.from_numpy(b)
+    best = min(
+        seconds_of(product)
+        for _ in range(rounds)
+        for product in (lambda: np.matmul(a, b), lambda: torch.matmul(ta, tb))
+    )
+    return 2 * MATRIX**3 / best / 1e9
+
+
+def runtimes(settings: Settings) -> dict[str, Predict]:
+    """Each runtime by name; the last is what the service takes on this machine."""
+    threads = settings.threads or cpu_limit()
+    torch.set_num_threads(threads)
+    path = settings.weights_dir / "periosteal.onnx"
+    ort = load_predictor(path, "periosteal", RuntimeOptions("cpu", threads))
+    ours = load_predictor(path, "periosteal", RuntimeOptions(settings.provider, threads))
+    return {
+        "PyTorch": TorchNetwork(path, channels_last=False).predict,
+        "PyTorch, channels last": TorchNetwork(path, channels_last=True).predict,
+        "ONNX Runtime, CPU": ort.predict,
+        f"ours: {ours.provider}": ours.predict,
+    }
+
+
+def best_seconds(
+    candidates: dict[str, Predict], window: npt.NDArray[np.float32], rounds: int
+) -> dict[str, float]:
+    """The fastest round of each; one before the first, which plans, is not timed.
+
+    Raises:
+        ValueError: two runtimes differ by more than SAME.
+    """
+    reference = None
+    for name, predict in candidates.items():
+        found = predict(window)
+        reference = found if reference is None else reference
+        if float(np.abs(found - reference).max()) > SAME:
+            raise ValueError(f"{name} computes something else; check that its weights are the same")
+    seconds: dict[str, list[float]] = {name: [] for name in candidates}
+    for _ in range(rounds):
+        for name, predict in candidates.items():
+            seconds[name].append(seconds_of(lambda run=predict: run(window)))  # type: ignore[misc]
+    return {name: min(all_rounds) for name, all_rounds in seconds.items()}
+
+
+def table(seconds: dict[str, float], gflop: float, peak: float) -> str:
+    """Markdown, ratios to the last row, which is ours."""
+    ours = list(seconds.values())[-1]
+    rows = [
+        [
+            name,
+            f"{s:.2f}",
+            f"{s / ours:.2f} x",
+            f"{gflop / s:.0f}",
+            f"{100 * gflop / s / peak:.0f} %",
+        ]
+        for name, s in seconds.items()
+    ]
+    return markdown(["runtime", "s a window", "of ours", "GFLOP/s", "of the sgemm peak"], rows)
+
+
+def main(
+    side: Annotated[int, typer.Option(help="Of the window in y and x; 64 slices.")] = 192,
+    rounds: Annotated[int, typer.Option(min=1)] = 3,
+) -> None:
+    """Time one window in each runtime; weights, provider and threads as the environment says."""
+    settings = Settings()
+    window = np.random.default_rng(0).normal(100, 300, (64, side, side)).astype(np.float32)
+    candidates = runtimes(settings)
+    peak = peak_gflops(rounds)
+    seconds = best_seconds(candidates, window, rounds)
+    gflop = TorchNetwork(settings.weights_dir / "periosteal.onnx", channels_last=False).gflop(
+        window.size
+    )
+    print(
+        f"64 x {side} x {side}, {gflop:.0f} GFLOP, {settings.threads or cpu_limit()} threads, "
+        f"sgemm peak {peak:.0f} GFLOP/s, load {os.getloadavg()[0]:.1f}\n"
+    )
+    print(table(seconds, gflop, peak))
+
+
+if __name__ == "__main__":
+    typer.run(main)
