@@ -32,8 +32,9 @@ trochanter and intertrochanter itself, whose voxels belong to one or the other b
 
 NAMES = ("head", "neck", "lesser trochanter", "shaft")
 
-LONG_VIEW_MM = 190.0
-"""Of a longer section, a plane along the shaft shows this much from the top."""
+LONG_VIEW_MM = 160.0
+"""Of a longer section, a plane along the shaft shows this much from the top: from the head to below
+the distal plane of a large femur."""
 
 SECTION_STEP_MM = 2.0
 """Grid on which a plane's section is measured to fit the view to it."""

@@ -50,11 +50,12 @@ MARGIN, GAP = 10.0, 2.0
 INNER = WIDTH_MM - 2 * MARGIN
 """All lengths of the layout are mm of paper."""
 
-REFORMATS_TOP, REFORMATS_HEIGHT, TALL_WIDTH = 29.0, 82.0, 52.0
-AXIAL_TOP, AXIAL_HEIGHT = 113.0, 40.0
-SURFACE_TOP, SURFACE_HEIGHT = 155.0, 54.0
-TABLES_TOP, ROW_HEIGHT = 213.0, 3.5
-FLAGS_BOTTOM = HEIGHT_MM - 13.0
+HEADER_TOP, LEGEND_TOP = 6.0, 19.0
+REFORMATS_TOP, REFORMATS_HEIGHT, TALL_WIDTH = 26.0, 82.0, 52.0
+AXIAL_TOP, AXIAL_HEIGHT = 110.0, 40.0
+SURFACE_TOP, SURFACE_HEIGHT = 152.0, 52.0
+TABLES_TOP, ROW_HEIGHT = 206.0, 3.3
+FLAGS_BOTTOM, LINE_HEIGHT = HEIGHT_MM - 13.0, 2.8
 
 DOTS_PER_INCH = 170.0
 """Of the picture: 1405 x 1988, on which the smallest print is still read."""
@@ -84,7 +85,7 @@ def report_pdf(report: AnalysisReport, femur: FemurResult, mesh: Mesh) -> bytes:
     """
     sheet = Sheet(f"femurct: {femur.report.side.value} femur")
     _draw_header(sheet, report, femur.report)
-    _draw_legend(sheet, 26.0)
+    _draw_legend(sheet, LEGEND_TOP + 3.6)
     _draw_cuts(sheet, femur)
     draw_surface(sheet, femur, mesh, Rect(MARGIN, SURFACE_TOP, INNER, SURFACE_HEIGHT))
     bottom = _draw_tables(sheet, femur.report)
@@ -99,17 +100,18 @@ def report_picture(pdf: bytes) -> Image.Image:
 
 
 def _draw_header(sheet: Sheet, report: AnalysisReport, femur: FemurReport) -> None:
-    badge = Rect(MARGIN, 9.0, 9.0, 9.0)
+    badge = Rect(MARGIN, HEADER_TOP, 9.0, 9.0)
+    baseline = HEADER_TOP + 6.6
     sheet.rectangle(badge, DARK)
     letter = femur.side.value[0].upper()
     white = Style(19.0, (255, 255, 255), bold=True)
-    sheet.text(badge.left + badge.width / 2, 15.9, letter, white, align=0.5)
+    sheet.text(badge.left + badge.width / 2, baseline + 0.3, letter, white, align=0.5)
     title = f"{femur.side.value.capitalize()} femur"
-    end = sheet.text(MARGIN + 12.0, 15.6, title, HEADING)
+    end = sheet.text(MARGIN + 12.0, baseline, title, HEADING)
     if not femur.complete:
-        sheet.text(end + 4.0, 15.6, "incomplete: see flags", WARN)
+        sheet.text(end + 4.0, baseline, "incomplete: see flags", WARN)
     right = WIDTH_MM - MARGIN
-    sheet.text(right, 12.4, report.notice, WARN, align=1.0)
+    sheet.text(right, baseline - 3.2, report.notice, WARN, align=1.0)
     made = report.provenance
     spacing = report.series.spacing_mm
     rows = (
@@ -120,7 +122,7 @@ def _draw_header(sheet: Sheet, report: AnalysisReport, femur: FemurReport) -> No
         + "; ".join(f"{m.role} network {m.sha256[:SHA_DIGITS]}" for m in made.models),
     )
     for number, row in enumerate(rows):
-        sheet.text(right, 16.0 + 3.0 * number, row, SMALL, align=1.0)
+        sheet.text(right, baseline + 0.4 + 3.0 * number, row, SMALL, align=1.0)
 
 
 def _draw_legend(sheet: Sheet, y: float) -> None:
@@ -212,21 +214,20 @@ def _draw_table(sheet: Sheet, table: Table, place: Rect, first: float) -> float:
 
 def _draw_flags(sheet: Sheet, report: AnalysisReport, femur: FemurReport, top: float) -> None:
     """The femur's flags by number, then the series'; what finds no room is named by its codes."""
-    y = top + 4.5
+    y, left = top + 4.5, MARGIN + 10.0
     sheet.text(MARGIN, y, "Flags", STRONG)
-    if not femur.flags and not report.flags:
-        sheet.text(MARGIN + 10.0, y, "none", BODY)
-    sentences = numbered((*femur.flags, *report.flags))
-    codes = [flag.code.value for flag in (*femur.flags, *report.flags)]
-    for number, sentence in enumerate(sentences):
-        lines = wrapped(sentence, INNER - 10.0, BODY)
-        if y + 2.8 * (len(lines) - 1) > FLAGS_BOTTOM - 2.8:
-            rest = "and " + ", ".join(codes[number:])
-            sheet.text(MARGIN + 10.0, y, rest, BODY)
-            return
-        for line in lines:
-            sheet.text(MARGIN + 10.0, y, line, BODY)
-            y += 2.8
+    flags = (*femur.flags, *report.flags)
+    room = int((FLAGS_BOTTOM - y) / LINE_HEIGHT) + 1
+    lines: list[str] = []
+    for number, sentence in enumerate(numbered(flags)):
+        more = wrapped(sentence, INNER - 10.0, BODY)
+        # the last line is kept for the codes of those that follow
+        if len(lines) + len(more) > room - (number < len(flags) - 1):
+            lines.append("and " + ", ".join(flag.code.value for flag in flags[number:]))
+            break
+        lines += more
+    for number, line in enumerate(lines or ["none"]):
+        sheet.text(left, y + number * LINE_HEIGHT, line, BODY)
 
 
 def _draw_footer(sheet: Sheet, report: AnalysisReport) -> None:
