@@ -144,11 +144,18 @@ def ablate(
 def export(
     run: Annotated[Path, typer.Option(help="Folder of the run, or its checkpoint file.")],
     out: Annotated[Path, typer.Option(help="The ONNX file to publish.")],
+    dice_fits: Annotated[
+        Path | None, typer.Option(help="`dice_fits.json` of an evaluation of this network.")
+    ] = None,
 ) -> None:
     """Write the network as ONNX if ONNX Runtime computes what torch does."""
+    from model_export.checkpoint import load_checkpoint, model_file
+    from model_export.dice_fit import read_fit
     from model_export.onnx_export import publish
 
-    difference = publish(run, out)
+    role = load_checkpoint(model_file(run)).config().role
+    fit = None if dice_fits is None else read_fit(dice_fits, role)
+    difference = publish(run, out, fit)
     typer.echo(f"{out}: largest difference between torch and ONNX Runtime {difference:.1e}")
 
 

@@ -32,6 +32,7 @@ from service.pipeline.cascade import DEFAULT_STRIDE_Z, Networks
 SHIPPED_WEIGHTS = Path(__file__).parents[1] / "service" / "weights"
 
 REPORT_NAME = "evaluation.md"
+FITS_NAME = "dice_fits.json"
 
 CAVEAT = """Rows of the paper stand beside ours, not against them: the cases differ, and so do the
 regions. The paper's head and neck are those of Mindways' software, which are not public; ours are
@@ -163,12 +164,15 @@ def _save_masks(found: FemurMasks, path: Path) -> None:
 
 
 def _write_tables(scores: Sequence[FemurScore], cascade: Cascade, out: Path) -> None:
+    from model_export.dice_fit import doubt_sentences, fit_all
     from model_export.result_tables import cases_table, seconds_sentence, table_1, table_2
 
     first, second = table_1(scores), table_2(scores)
     first.write_csv(out / "table_1.csv")
     second.write_csv(out / "table_2.csv")
     cases_table(scores).write_csv(out / "cases.csv")
+    fits = fit_all(scores)
+    (out / FITS_NAME).write_text(fits.model_dump_json(indent=2))
     networks = (cascade.networks.periosteal, cascade.networks.endosteal)
     models = "; ".join(f"{n.contract.role} `{n.sha256[:16]}` ({n.provider})" for n in networks)
     sections = (
@@ -181,6 +185,8 @@ def _write_tables(scores: Sequence[FemurScore], cascade: Cascade, out: Path) -> 
         "## Table 2. Volumes",
         second.markdown(),
         seconds_sentence(scores, networks[0].provider),
+        "## Doubt",
+        doubt_sentences(fits),
     )
     (out / REPORT_NAME).write_text("\n\n".join(sections) + "\n")
 
@@ -194,11 +200,13 @@ def _draw_figures(scores: Sequence[FemurScore], cases: Path, out: Path) -> None:
     from model_export.figures import (
         ShownFemur,
         draw_contours,
+        draw_doubts,
         draw_relative_errors,
         femurs_to_show,
     )
     from model_export.surface_figures import draw_distance_errors, draw_surfaces
 
+    draw_doubts(scores, out / "doubt.png")
     draw_relative_errors(scores, out / "figure_8_relative_errors.png")
     shown = []
     for name in femurs_to_show(scores):

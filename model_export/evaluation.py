@@ -32,6 +32,7 @@ from service.pipeline.cascade import (
     is_femur,
     masked_crop,
 )
+from service.pipeline.confidence import surface_entropy_bits
 from service.pipeline.probabilities import plan_windows
 
 EndostealInput = Literal["masked", "cropped"]
@@ -42,6 +43,15 @@ SURFACE_TOLERANCE_MM = 1.0
 """Of the surface Dice: about one voxel."""
 
 NAN = float("nan")
+
+
+@dataclass(frozen=True, eq=False)
+class FoundFemur:
+    """The delivered masks, and the networks' doubt near each surface; NaN where none was found."""
+
+    masks: FemurMasks
+    periosteal_entropy_bits: float = NAN
+    endosteal_entropy_bits: float = NAN
 
 
 @dataclass(frozen=True)
@@ -58,19 +68,21 @@ class Cascade:
         networks = (self.networks.periosteal, self.networks.endosteal)
         return sum(len(plan_windows((z, y, x), n.contract, self.stride_z).boxes) for n in networks)
 
-    def segment(self, case: TrainingCase, after_window: Callable[[], None]) -> FemurMasks:
-        """The masks production would deliver on the case's grid; empty where it finds no femur."""
+    def segment(self, case: TrainingCase, after_window: Callable[[], None]) -> FoundFemur:
+        """What production would deliver on the case's grid; empty where it finds no femur."""
         grid = grid_of(case)
         crop = CroppedVolume(FemurSide.LEFT, case.hu.astype(np.float32), grid)
         outer = find_surface(crop, self.networks.periosteal, self.stride_z, after_window)
         if outer is None or not is_femur(outer):
             nothing = np.zeros(grid.shape_zyx, dtype=np.bool_)
-            return FemurMasks(FemurSide.LEFT, nothing, nothing.copy(), grid)
+            return FoundFemur(FemurMasks(FemurSide.LEFT, nothing, nothing.copy(), grid))
         endosteal = self.networks.endosteal
         if self.endosteal_input == "masked":
             crop = masked_crop(crop, outer, endosteal.contract.outside_hu)
         inner = find_surface(crop, endosteal, self.stride_z, after_window)
-        return delivered_masks(outer, inner, FemurSide.LEFT, grid)
+        masks = delivered_masks(outer, inner, FemurSide.LEFT, grid)
+        entropies = (NAN if s is None else surface_entropy_bits(s) for s in (outer, inner))
+        return FoundFemur(masks, *entropies)
 
 
 @dataclass(frozen=True)
@@ -94,6 +106,8 @@ class FemurScore:
         periosteal, endosteal: None where no voxel of the reference surface may be trusted.
         true_cm3, found_cm3: in the order of ``TARGETS``; NaN where not measured or not trusted.
         seconds: from the cropped CT to both masks.
+        periosteal_entropy_bits, endosteal_entropy_bits: see ``surface_entropy_bits``; NaN where the
+            surface was not found.
     """
 
     name: str
@@ -103,6 +117,8 @@ class FemurScore:
     true_cm3: tuple[float, ...]
     found_cm3: tuple[float, ...]
     seconds: float
+    periosteal_entropy_bits: float = NAN
+    endosteal_entropy_bits: float = NAN
 
     def __post_init__(self) -> None:
         if not len(self.true_cm3) == len(self.found_cm3) == len(TARGETS):
@@ -127,11 +143,12 @@ def evaluate_case(
     """Segment a case and score it."""
     start = time.perf_counter()
     found = cascade.segment(case, after_window)
-    return found, score(case, found, time.perf_counter() - start)
+    return found.masks, score(case, found, time.perf_counter() - start)
 
 
-def score(case: TrainingCase, found: FemurMasks, seconds: float) -> FemurScore:
+def score(case: TrainingCase, femur: FoundFemur, seconds: float) -> FemurScore:
     """Score masks against a case's reference where that may be trusted."""
+    found = femur.masks
     reference = reference_masks(case)
     whole = divided(reference)
     slab = neck_slab(whole)
@@ -146,6 +163,8 @@ def score(case: TrainingCase, found: FemurMasks, seconds: float) -> FemurScore:
         true_cm3=tuple(v if t else NAN for v, t in zip(true_cm3, trusted, strict=True)),
         found_cm3=tuple(v if t else NAN for v, t in zip(found_cm3, trusted, strict=True)),
         seconds=seconds,
+        periosteal_entropy_bits=femur.periosteal_entropy_bits,
+        endosteal_entropy_bits=femur.endosteal_entropy_bits,
     )
 
 

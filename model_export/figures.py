@@ -1,4 +1,4 @@
-"""The paper's figures 3, 4 and 8 of an evaluation; ``surface_figures`` draws 5 and 6."""
+"""Figures 3, 4 and 8 of the paper, and doubt against Dice; ``surface_figures`` draws 5 and 6."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from model_export.cases import TrainingCase
+from model_export.config import Role
+from model_export.dice_fit import doubts_and_dice, fit_dice
 from model_export.evaluation import FemurScore, reference_masks
 from model_export.result_tables import relative_errors_percent
 from model_export.volumes import TARGETS
 from service.domain.imaging import BoolArray, FemurMasks
+from service.pipeline.confidence import expected_dice
 
 DOTS_PER_INCH = 110
 NETWORK_COLOUR, REFERENCE_COLOUR = "lime", "yellow"
@@ -124,5 +127,25 @@ def draw_relative_errors(scores: Sequence[FemurScore], path: Path) -> None:
         panel.set_xlabel("reference (cm³)", fontsize=8)
         panel.set_ylabel("relative error (%)", fontsize=8)
         panel.tick_params(labelsize=8)
+        panel.grid(alpha=0.3)
+    figure.savefig(path, dpi=DOTS_PER_INCH)
+
+
+def draw_doubts(scores: Sequence[FemurScore], path: Path) -> None:
+    """Dice against the networks' entropy near the surface, a panel per surface, with the fit."""
+    figure = Figure(figsize=(9.0, 3.6), layout="constrained")
+    roles: tuple[Role, Role] = ("periosteal", "endosteal")
+    for role, panel in zip(roles, figure.subplots(1, 2), strict=True):
+        entropies, dice = doubts_and_dice(scores, role)
+        fit = fit_dice(entropies, dice)
+        panel.scatter(entropies, dice, s=14)
+        title = f"{role}: {len(dice)} femurs"
+        if fit is not None:
+            line = np.linspace(min(entropies), max(entropies), 50)
+            panel.plot(line, [expected_dice(float(x), fit) for x in line])
+            title += f", r = {fit.correlation:.2f}"
+        panel.set_title(title, fontsize=9)
+        panel.set_xlabel("entropy near the surface (bit)", fontsize=8)
+        panel.set_ylabel("DSC", fontsize=8)
         panel.grid(alpha=0.3)
     figure.savefig(path, dpi=DOTS_PER_INCH)

@@ -25,7 +25,7 @@ from model_export.config import SizeZyx, TrainingConfig
 from model_export.dataset import PUBLIC_CASES
 from model_export.networks import network_of
 from model_export.vnet import FemurNetwork
-from service.domain.model_contract import METADATA_KEY, ModelContract
+from service.domain.model_contract import METADATA_KEY, DiceFit, ModelContract
 from service.errors import ModelError
 
 OPSET = 17
@@ -47,12 +47,13 @@ SMALLEST_STORED_AS_HALF = 256
 """Elements; smaller initializers (biases) stay float32 and cost nothing."""
 
 
-def publish(run: Path, out: Path) -> float:
+def publish(run: Path, out: Path, dice_fit: DiceFit | None = None) -> float:
     """Exports the network of a run's checkpoint to ``out``, replacing it in one step.
 
     Args:
         run: the run's folder, or a checkpoint file such as ``best.pt``.
         out: for instance ``service/weights/periosteal.onnx``.
+        dice_fit: what the network's doubt says of its accuracy, where it was evaluated.
 
     Returns:
         The largest difference found between torch and ONNX Runtime.
@@ -67,7 +68,8 @@ def publish(run: Path, out: Path) -> float:
     partial = out.with_suffix(".partial")
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
-        _write(network, contract_of(checkpoint), partial)
+        contract = contract_of(checkpoint).model_copy(update={"dice_fit": dice_fit})
+        _write(network, contract, partial)
         difference = largest_difference(network, partial)
         if not difference <= TOLERANCE:
             raise ModelError(

@@ -185,6 +185,7 @@ def cases_table(scores: Sequence[FemurScore]) -> Table:
     measures = [field.name for field in fields(SurfaceScore)]
     head = ["case", "kind", "seconds"]
     head += [f"{surface}_{name}" for surface in ("periosteal", "endosteal") for name in measures]
+    head += ["periosteal_entropy_bits", "endosteal_entropy_bits"]
     head += [f"{target.name}: {what} cm3" for target in TARGETS for what in ("true", "found")]
     rows: list[Row] = []
     for score in scores:
@@ -192,6 +193,7 @@ def cases_table(scores: Sequence[FemurScore]) -> Table:
         for surface in (score.periosteal, score.endosteal):
             values = (np.nan,) * len(measures) if surface is None else astuple(surface)
             row += [_number(value) for value in values]
+        row += [_number(score.periosteal_entropy_bits), _number(score.endosteal_entropy_bits)]
         for true, found in zip(score.true_cm3, score.found_cm3, strict=True):
             row += [_number(true), _number(found)]
         rows.append(tuple(row))

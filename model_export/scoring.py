@@ -50,7 +50,7 @@ def score_endosteal(path: Path, cascade: Cascade) -> CaseScore:
     """
     case = load_case(path)
     found = cascade.segment(case, lambda: None)
-    return CaseScore(case.name, score_surface(case, "endosteal", found.endosteal))
+    return CaseScore(case.name, score_surface(case, "endosteal", found.masks.endosteal))
 
 
 def find_mask(case: TrainingCase, predictor: TorchPredictor) -> BoolArray:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
+from service.domain.confidence import FemurConfidence
 from service.domain.frozen import Frozen as Frozen
 from service.domain.frozen import Vector as Vector
 from service.domain.jobs import JobOptions
@@ -141,7 +142,7 @@ class FemurGeometry(Frozen):
             about 125 in adults.
         neck_trochanter_rule: which event placed the neck|trochanter plane.
         lateral_exit_distance_mm: between the lateral exits of the trochanter|intertrochanter plane
-            and of the DXA divider.
+            and of the DXA divider; always null (docs/regions.md).
         planes: see RegionPlanes.
         landmark_fits: see LandmarkFits.
     """
@@ -164,7 +165,10 @@ class FemurGeometry(Frozen):
 
 
 class FemurReport(Frozen):
-    """One femur. ``complete`` is true when all four regions were measured."""
+    """One femur. ``complete`` is true when all four regions were measured.
+
+    ``confidence`` is null in reports older than the key.
+    """
 
     side: FemurSide
     complete: bool
@@ -173,6 +177,7 @@ class FemurReport(Frozen):
     flags: tuple[QualityFlag, ...] = ()
     geometry: FemurGeometry = FemurGeometry()
     measurements: FemurMeasurements = FemurMeasurements()
+    confidence: FemurConfidence | None = None
 
 
 class SliceGap(Frozen):

@@ -12,6 +12,25 @@ METADATA_KEY = "femurct.contract"
 """The key of the contract's JSON in the ONNX file's ``metadata_props``."""
 
 
+class DiceFit(BaseModel):
+    """How well a network's entropy near a surface predicts its Dice coefficient.
+
+    ``ln(1 - DSC) = intercept + slope x ln(entropy in bits)``, by least squares over cases with a
+    reference that the network was not trained on.
+
+    Attributes:
+        cases: femurs fitted to.
+        correlation: Pearson's, of both logarithms over them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    intercept: float
+    slope: float
+    cases: int = Field(ge=3)
+    correlation: float = Field(ge=-1, le=1)
+
+
 class ModelContract(BaseModel):
     """The promise of one network file.
 
@@ -29,6 +48,7 @@ class ModelContract(BaseModel):
         configuration_sha256: of the training configuration.
         git_revision: of the code that exported the file.
         trained_on: one sentence on the data.
+        dice_fit: what its doubt near a surface says of its accuracy; None where not known.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,6 +64,7 @@ class ModelContract(BaseModel):
     configuration_sha256: str = ""
     git_revision: str = ""
     trained_on: str = ""
+    dice_fit: DiceFit | None = None
 
 
 class ModelFile(BaseModel):

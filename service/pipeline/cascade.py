@@ -88,7 +88,7 @@ def masked_crop(crop: CroppedVolume, periosteal: Surface, outside_hu: float) -> 
     Returns:
         The mask's bounding box with a margin of ``MASK_MARGIN`` voxels.
     """
-    box = _box_around(periosteal.mask)
+    box = box_around(periosteal.mask)
     boxed = CroppedVolume(crop.side, crop.hu[box.slices], crop.geometry.crop(box))
     return inside_only(boxed, periosteal.mask[box.slices], outside_hu)
 
@@ -112,7 +112,7 @@ def delivered_masks(
     return FemurMasks(side, periosteal, endosteal, grid)
 
 
-def _box_around(mask: BoolArray) -> Box:
+def box_around(mask: BoolArray) -> Box:
     """The mask's bounding box with a margin, within the array."""
     starts, stops = [], []
     for axis in range(3):

@@ -28,8 +28,7 @@ def handedness_flags(field: DistanceField, landmarks: Landmarks) -> tuple[Qualit
         landmarks: found in it.
     """
     if landmarks.head is None:
-        mirrored = landmarks_of_head(_mirrored(field, LEFT_TO_RIGHT))
-        doubted = mirrored is not None and mirrored.neck is not None and mirrored.neck.found
+        doubted = landmarks_of_head(_mirrored(field, LEFT_TO_RIGHT)) is not None
         found = "the head lies on the lateral side"
     elif not _has_lesser_trochanter(landmarks):
         mirrored = landmarks_of_head(_mirrored(field, FRONT_TO_BACK))

@@ -52,11 +52,13 @@ def find_threshold(probabilities: ProbabilityMap) -> OtsuThreshold | None:
 def solid(mask: BoolArray) -> BoolArray:
     """The largest 26-connected component with its holes filled; all false stays all false."""
     labels, count = ndimage.label(mask, structure=np.ones((3, 3, 3), dtype=bool))
+    filled = np.zeros_like(mask)
     if count == 0:
-        return np.zeros_like(mask)
-    sizes = np.bincount(labels.ravel())
-    sizes[0] = 0
-    filled: BoolArray = ndimage.binary_fill_holes(labels == int(sizes.argmax()))
+        return filled
+    largest = int(np.bincount(labels[mask]).argmax())
+    # a hole lies within the component's bounding box, a fraction of the crop
+    box = ndimage.find_objects(labels, largest)[largest - 1]
+    filled[box] = ndimage.binary_fill_holes(labels[box] == largest)
     return filled
 
 

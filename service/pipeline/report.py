@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from service.domain.confidence import FemurConfidence
 from service.domain.findings import (
     AnalysisReport,
     FemurReport,
@@ -19,7 +22,18 @@ THICK_SLICE_MM = 1.5
 """Slices further apart set THICK_SLICES: a cortex of 1-2 mm lying in the slice plane (top of the
 head, of the greater trochanter) is then thinner than a slice. The paper has 0.987 mm."""
 
+
 NOT_MEASURED = FemurMeasurements()
+
+
+@dataclass(frozen=True)
+class FemurNumbers:
+    """What was measured of one femur, and how sure the networks were of it."""
+
+    volumes: RegionalVolumes
+    measurements: FemurMeasurements = NOT_MEASURED
+    confidence: FemurConfidence | None = None
+
 
 _SEVERITIES = (Severity.INFO, Severity.WARNING, Severity.ERROR)
 
@@ -27,10 +41,9 @@ _SEVERITIES = (Severity.INFO, Severity.WARNING, Severity.ERROR)
 def femur_report(
     masks: FemurMasks,
     regions: FemurRegions,
-    volumes: RegionalVolumes,
+    numbers: FemurNumbers,
     cuts: FieldOfViewCuts,
     flags: tuple[QualityFlag, ...] = (),
-    measurements: FemurMeasurements = NOT_MEASURED,
 ) -> FemurReport:
     """The report of one femur.
 
@@ -40,14 +53,14 @@ def femur_report(
     Args:
         masks: both surfaces; the periosteal one gives the volume in view.
         regions: geometry and what could not be found.
-        volumes: cm3 per region, null where not bounded.
+        numbers: volumes in cm3 per region, null where not bounded, and all else.
         cuts: where the field of view cuts the bone.
         flags: of earlier stages, such as LOW_CONFIDENCE.
-        measurements: everything beyond volumes.
 
     Returns:
         ``complete`` when all four regions were measured; each flag code once, the most severe.
     """
+    volumes = numbers.volumes
     measured = (volumes.head, volumes.neck, volumes.trochanter, volumes.intertrochanter)
     in_view_mm3 = int(masks.periosteal.sum()) * masks.geometry.voxel_volume_mm3
     return FemurReport(
@@ -57,7 +70,8 @@ def femur_report(
         periosteal_volume_in_view_cm3=in_view_mm3 / 1000.0,
         flags=_most_severe_of_each((*regions.flags, *_field_of_view_flags(cuts), *flags)),
         geometry=regions.geometry,
-        measurements=measurements,
+        measurements=numbers.measurements,
+        confidence=numbers.confidence,
     )
 
 

@@ -9,14 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from service import __version__
 from service.domain.calibration import Calibration
-from service.domain.findings import (
-    FemurGeometry,
-    FlagCode,
-    ModelUsed,
-    Provenance,
-    QualityFlag,
-    Severity,
-)
+from service.domain.findings import FemurGeometry, ModelUsed, Provenance
 from service.domain.geometry import AxisOrder, Box, SpacingMm
 from service.domain.imaging import (
     Analysis,
@@ -38,6 +31,7 @@ from service.pipeline.cascade import (
     is_femur,
     masked_crop,
 )
+from service.pipeline.confidence import doubts, femur_confidence
 from service.pipeline.crop import find_femurs
 from service.pipeline.femur_measurements import measure_femur
 from service.pipeline.masks import cuts_of
@@ -46,7 +40,7 @@ from service.pipeline.metal import exclude_metal
 from service.pipeline.plausibility import plausibility_flags
 from service.pipeline.probabilities import plan_windows
 from service.pipeline.regions import divide
-from service.pipeline.report import analysis_report, femur_report
+from service.pipeline.report import FemurNumbers, analysis_report, femur_report
 from service.pipeline.resampling import to_network_grid
 from service.pipeline.series import read_series
 from service.pipeline.thickness_summary import thickness_flags
@@ -236,12 +230,15 @@ def _analyse_femur(
     regions = exclude_metal(divide(masks, cuts), masks, hu)
     volumes = measure(masks, regions)
     measured = measure_femur(masks, hu, regions, calibration)
+    delivered = inner if masks.endosteal.any() else None
+    confidence = femur_confidence(cascade.networks, outer, delivered)
     flags = (
-        *_doubts(outer, inner if masks.endosteal.any() else None),
+        *doubts(confidence, outer, delivered),
         *plausibility_flags(volumes),
         *thickness_flags(measured.numbers.cortical_thickness, volumes),
     )
-    report = femur_report(masks, regions, volumes, cuts, flags, measured.numbers)
+    numbers = FemurNumbers(volumes, measured.numbers, confidence)
+    report = femur_report(masks, regions, numbers, cuts, flags)
     return FemurResult(crop, hu, masks, regions.labels, report, measured.thickness)
 
 
@@ -251,32 +248,6 @@ def _at_edge(box: Box, shape_zyx: tuple[int, int, int]) -> tuple[tuple[bool, boo
         (start == 0, stop == size)
         for start, stop, size in zip(box.start_zyx, box.stop_zyx, shape_zyx, strict=True)
     )
-
-
-def _doubts(outer: Surface, inner: Surface | None) -> tuple[QualityFlag, ...]:
-    """What the thresholds say of the networks' certainty."""
-    flags = []
-    if inner is None:
-        flags.append(
-            QualityFlag(
-                code=FlagCode.ENDOSTEAL_NOT_FOUND,
-                severity=Severity.ERROR,
-                message="no endosteal surface was found, so cortical and trabecular volumes "
-                "are unknown; check the contours",
-            )
-        )
-    surfaces = (("periosteal", outer), ("endosteal", inner))
-    for name, surface in surfaces:
-        if surface is not None and not surface.threshold.is_confident:
-            flags.append(
-                QualityFlag(
-                    code=FlagCode.LOW_CONFIDENCE,
-                    severity=Severity.WARNING,
-                    message=f"Otsu's threshold of the {name} probabilities is "
-                    f"{surface.threshold.value:.2f}, outside 0.2-0.8; check the contours",
-                )
-            )
-    return tuple(flags)
 
 
 def _is_proximal(geometry: FemurGeometry) -> bool:

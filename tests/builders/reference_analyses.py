@@ -23,7 +23,7 @@ from service.domain.imaging import (
 from service.pipeline.masks import cuts_of
 from service.pipeline.measurements import measure
 from service.pipeline.regions import divide
-from service.pipeline.report import analysis_report, femur_report
+from service.pipeline.report import FemurNumbers, analysis_report, femur_report
 from service.pipeline.series import read_series
 from service.pipeline.volume import read_volume
 from tests.builders.analyses import provenance
@@ -60,7 +60,7 @@ def reference_analysis(folder: Path) -> Analysis:
     )
     cuts = cuts_of(masks.periosteal, at_edge)
     regions = divide(masks, cuts)
-    report = femur_report(masks, regions, measure(masks, regions), cuts)
+    report = femur_report(masks, regions, FemurNumbers(measure(masks, regions)), cuts)
     femur = FemurResult(FemurCrop(side, box), turned.hu[near], masks, regions.labels, report)
     whole = analysis_report(series, (report,), provenance())
     return Analysis(whole, source.geometry, order, (femur,), series)

@@ -9,6 +9,7 @@ import pytest
 import typer.main
 
 from service.cli import app
+from service.domain.findings import FlagCode
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -69,6 +70,12 @@ def test_every_command_is_documented() -> None:
     text = (ROOT / "docs" / "cli.md").read_text("utf-8")
 
     assert {name for name in COMMANDS if f"femurct {name}" not in text} == set()
+
+
+def test_every_quality_flag_is_documented() -> None:
+    documents = "".join(document.read_text("utf-8") for document in DOCUMENTS)
+
+    assert {code for code in FlagCode if code not in documents} == set()
 
 
 def test_every_make_target_is_documented() -> None:

@@ -7,8 +7,7 @@ from model_export import evaluate_command
 from model_export.cases import CaseError, TrainingCase
 from model_export.checkpoint import RunError
 from model_export.evaluate_command import evaluate
-from model_export.evaluation import Cascade
-from service.domain.imaging import FemurMasks
+from model_export.evaluation import Cascade, FoundFemur
 from service.errors import ModelError
 from tests.builders.evaluation_cases import block_case
 from tests.builders.threshold_networks import write_threshold_networks
@@ -33,6 +32,8 @@ def test_one_command_writes_every_table_and_figure(
     evaluate(cases, out, weights / "periosteal.onnx", weights / "endosteal.onnx")
     assert sorted(path.name for path in out.iterdir()) == [
         "cases.csv",
+        "dice_fits.json",
+        "doubt.png",
         "evaluation.md",
         "figure_3_periosteal_contours.png",
         "figure_4_endosteal_contours.png",
@@ -57,7 +58,7 @@ def test_a_case_is_segmented_once_and_again_only_by_another_cascade(
     segmented: list[str] = []
     segment = Cascade.segment
 
-    def counted(cascade: Cascade, case: TrainingCase, told: Callable[[], None]) -> FemurMasks:
+    def counted(cascade: Cascade, case: TrainingCase, told: Callable[[], None]) -> FoundFemur:
         segmented.append(case.name)
         return segment(cascade, case, told)
 

@@ -5,7 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from model_export.evaluation import Cascade, FemurScore, evaluate_case, reference_masks, score
+from model_export.evaluation import (
+    Cascade,
+    FemurScore,
+    FoundFemur,
+    evaluate_case,
+    reference_masks,
+    score,
+)
 from model_export.volumes import TARGETS, Part
 from service.domain.imaging import FemurMasks
 from service.pipeline.cascade import Networks
@@ -65,7 +72,7 @@ def test_the_outermost_voxels_of_a_case_do_not_count() -> None:
     periosteal = reference.periosteal.copy()
     periosteal[:, :, 6] = False
     found = FemurMasks(reference.side, periosteal, reference.endosteal, reference.geometry)
-    scored = score(case, found, 1.0).periosteal
+    scored = score(case, FoundFemur(found), 1.0).periosteal
     assert scored is not None
     # the bone is cut on five sides: only the sixth, a column off, is surface
     assert scored.asd_mm == pytest.approx(0.8)
@@ -77,9 +84,9 @@ def test_the_endosteal_network_sees_what_the_ablation_says() -> None:
     case = block_case()
     cropped = Cascade(PERFECT, endosteal_input="cropped").segment(case, lambda: None)
     masked = Cascade(PERFECT).segment(case, lambda: None)
-    np.testing.assert_array_equal(masked.endosteal, case.endosteal == 1)
+    np.testing.assert_array_equal(masked.masks.endosteal, case.endosteal == 1)
     # water around the block is within the thresholds too; filled and cut to the periosteal mask
-    np.testing.assert_array_equal(cropped.endosteal, case.periosteal == 1)
+    np.testing.assert_array_equal(cropped.masks.endosteal, case.periosteal == 1)
 
 
 def test_a_case_takes_one_window_of_each_network_per_step() -> None:

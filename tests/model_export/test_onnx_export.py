@@ -12,7 +12,7 @@ from model_export.checkpoint import Checkpoint
 from model_export.config import TrainingConfig
 from model_export.onnx_export import deployable, publish
 from model_export.vnet import FemurNetwork, VNet
-from service.domain.model_contract import METADATA_KEY, ModelContract
+from service.domain.model_contract import METADATA_KEY, DiceFit, ModelContract
 from service.errors import ModelError
 
 
@@ -62,9 +62,11 @@ def test_folding_and_rounding_change_the_network_little(checkpoint: Checkpoint):
 
 def test_a_published_file_carries_its_contract(tmp_path: Path, checkpoint: Checkpoint):
     out = tmp_path / "periosteal.onnx"
-    publish(tmp_path, out)
+    fit = DiceFit(intercept=-1.0, slope=2.0, cases=32, correlation=0.9)
+    publish(tmp_path, out, fit)
     entries = {entry.key: entry.value for entry in onnx.load(str(out)).metadata_props}
     contract = ModelContract.model_validate_json(entries[METADATA_KEY])
+    assert contract.dice_fit == fit
     assert contract.role == "periosteal"
     assert contract.configuration_sha256 == checkpoint.config().sha256()
     assert contract.trained_on.startswith("2 tubes; configuration cpu, 7 steps.")

@@ -9,7 +9,7 @@ import pytest
 from model_export import scoring
 from model_export.cases import TrainingCase, load_case
 from model_export.config import TrainingConfig
-from model_export.evaluation import Cascade, SurfaceScore, grid_of, score
+from model_export.evaluation import Cascade, FoundFemur, SurfaceScore, grid_of, score
 from model_export.scoring import (
     CaseScore,
     mean_dice,
@@ -99,7 +99,7 @@ def test_a_network_is_scored_as_evaluate_scores_it(case: Path, tiny: TrainingCon
     network = _Threshold(tiny, -60, -40)
     mask = scoring.find_mask(loaded, network)
     masks = FemurMasks(FemurSide.LEFT, mask, mask, grid_of(loaded))
-    assert score_alone(case, network).surface == score(loaded, masks, 0.0).periosteal
+    assert score_alone(case, network).surface == score(loaded, FoundFemur(masks), 0.0).periosteal
 
 
 def test_a_case_without_a_trusted_reference_is_left_out_of_the_means(

@@ -59,7 +59,8 @@ def test_an_unknown_option_is_named_beside_the_known_ones(client: TestClient) ->
     response = client.post("/v1/jobs", params={"strid": 3, "stride": 3, "stride_z": "Doe"})
     assert response.json()["detail"] == (
         "query: no option is called strid or stride_z; "
-        "known are stride, series_instance_uid, expected_instances, resample_gaps"
+        "known are stride, series_instance_uid, expected_instances, resample_gaps, "
+        "calibration"
     )
 
 

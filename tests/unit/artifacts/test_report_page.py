@@ -23,7 +23,7 @@ from service.domain.imaging import (
 from service.pipeline.femur_measurements import measure_femur
 from service.pipeline.measurements import measure
 from service.pipeline.regions import divide
-from service.pipeline.report import femur_report
+from service.pipeline.report import FemurNumbers, femur_report
 from tests.builders.analyses import SERIES_UID, analysis, axial_geometry
 from tests.builders.ct_series import PATIENT
 from tests.builders.femur_shapes import femur_masks, mirrored
@@ -45,7 +45,8 @@ def measured(
     hu = np.where(masks.endosteal, 100, np.where(masks.periosteal, 1000, 0)).astype(np.int16)
     regions = divide(masks, cuts)
     found = measure_femur(masks, hu, regions, line)
-    report = femur_report(masks, regions, measure(masks, regions), cuts, (), found.numbers)
+    numbers = FemurNumbers(measure(masks, regions), found.numbers)
+    report = femur_report(masks, regions, numbers, cuts)
     crop = FemurCrop(masks.side, Box((0, 0, 0), hu.shape))
     return FemurResult(crop, hu, masks, regions.labels, report, found.thickness)
 

@@ -10,7 +10,7 @@ import pytest
 from service.domain.calibration import Calibration
 from service.domain.geometry import VolumeGeometry
 from service.domain.imaging import FemurMasks, FieldOfViewCuts, HuArray
-from service.domain.measurements import CrossSection, FemurMeasurements
+from service.domain.measurements import FemurMeasurements
 from service.pipeline.femur_measurements import measure_femur
 from service.pipeline.regions import divide
 from tests.builders.femur_shapes import HEAD_RADIUS_MM, NECK_RADIUS_MM, femur_masks, mirrored
@@ -88,26 +88,6 @@ def test_sections_are_hollow_circles_of_neck_and_shaft(whole: FemurMeasurements)
     it = whole.cross_sections.intertrochanter
     assert it is not None
     assert it.width_mm > 35
-
-
-def test_mirrored_input_gives_mirrored_output(whole: FemurMeasurements) -> None:
-    other = measured(mirrored(femur_masks()))
-    assert other.dimensions.model_dump() == pytest.approx(whole.dimensions.model_dump())
-    assert other.density == whole.density
-    assert other.projected_density == whole.projected_density
-    for key in ("head", "neck", "trochanter", "intertrochanter", "total"):
-        mine, theirs = (getattr(m.cortical_thickness, key) for m in (whole, other))
-        assert theirs.model_dump() == pytest.approx(mine.model_dump(), rel=1e-6)
-    for (_, mine), (_, theirs) in zip(whole.cross_sections, other.cross_sections, strict=True):
-        assert _mirror(theirs) == pytest.approx(_mirror(mine, 1.0), rel=1e-6)
-
-
-def _mirror(section: CrossSection, sign: float = -1.0) -> dict[str, float]:
-    numbers = section.model_dump(exclude={"centre_lps_mm", "normal_lps", "mineral"})
-    for name in ("centre_lps_mm", "normal_lps"):
-        x, y, z = getattr(section, name)
-        numbers |= {f"{name} x": round(sign * x, 6), f"{name} y": y, f"{name} z": z}
-    return numbers
 
 
 def test_without_calibration_there_is_neither_density_nor_projection() -> None:

@@ -16,25 +16,24 @@ from service.pipeline.femur_measurements import measure_femur
 from service.pipeline.regions import divide
 from service.sample.anatomy import draw_anatomy
 from tests.benchmarks.measurement_repeatability import (
+    STRAIGHT,
+    ClosedFormFemur,
     coefficients_of_variation,
     exact_fields,
     exact_masks,
-    grid_over,
 )
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
 
-STRAIGHT = np.zeros(3)
-
 
 def test_mean_thickness_is_that_of_the_continuous_surfaces() -> None:
-    femur = draw_anatomy(0).left
-    masks = exact_masks(femur, grid_over(femur, STRAIGHT, STRAIGHT, SpacingMm(0.9, 0.9, 0.9)))
+    femur = ClosedFormFemur(draw_anatomy(0).left)
+    masks = exact_masks(femur, femur.grid(*STRAIGHT))
     regions = divide(masks, FieldOfViewCuts())
     measured = measure_femur(masks, masks.periosteal.astype(np.int16), regions)
     found = measured.numbers.cortical_thickness
 
-    grid = grid_over(femur, STRAIGHT, STRAIGHT, SpacingMm(0.5, 0.5, 0.5))
+    grid = femur.grid(*STRAIGHT[:2], SpacingMm(0.5, 0.5, 0.5))
     outer, inner = exact_fields(femur, grid)
     points, triangles, _, _ = marching_cubes(outer, 0.0)
     points = grid.index_to_lps(points)
@@ -61,7 +60,7 @@ def test_mean_thickness_is_that_of_the_continuous_surfaces() -> None:
 
 
 def test_thickness_scatters_less_over_20_scans_than_published_precision() -> None:
-    scatter = coefficients_of_variation(draw_anatomy(0).left, 20)
+    scatter = coefficients_of_variation(ClosedFormFemur(draw_anatomy(0).left), 20)
     regions = ("head", "neck", "trochanter", "intertrochanter", "total")
     assert {name: scatter[f"{name} thickness"] for name in regions} == {
         name: pytest.approx(0.0, abs=2.5) for name in regions

@@ -1,10 +1,14 @@
 import numpy as np
 import pytest
 
-from service.domain.findings import FemurSide, FlagCode, RegionalVolumes
+from service.domain.findings import FemurSide, FlagCode, RegionalVolumes, Severity
 from service.domain.geometry import SpacingMm, VolumeGeometry
 from service.domain.imaging import FemurMasks, FemurRegion, FemurRegions, FieldOfViewCuts
+from service.pipeline import regions as module
+from service.pipeline.head_sphere import HeadSphere
+from service.pipeline.landmarks import Landmarks
 from service.pipeline.measurements import measure
+from service.pipeline.neck import Neck, NeckEnd, NeckOutcome
 from service.pipeline.regions import divide
 from tests.builders.femur_shapes import (
     HEAD_RADIUS_MM,
@@ -259,3 +263,42 @@ def test_an_empty_mask_is_all_null() -> None:
     assert codes(regions) == {FlagCode.HEAD_NOT_FOUND}
     assert not regions.labels.any()
     assert measure(masks, regions) == NOTHING
+
+
+HEAD = HeadSphere(np.zeros(3), HEAD_RADIUS_MM, 0.1, 1.0, 1.0)
+FOUND = Neck(NeckOutcome.FOUND, NECK_AXIS, WAIST_MM * NECK_AXIS, np.pi * NECK_RADIUS_MM**2)
+
+
+@pytest.mark.parametrize(
+    ("landmarks", "expected", "measured"),
+    [
+        (
+            Landmarks(HEAD, Neck(NeckOutcome.RESTLESS, NECK_AXIS, np.zeros(3), 0.0)),
+            {FlagCode.AXIS_NOT_CONVERGED, FlagCode.LESSER_TROCHANTER_NOT_FOUND},
+            set(),
+        ),
+        (
+            Landmarks(HEAD, FOUND, NeckEnd(np.inf, "area")),
+            {FlagCode.NECK_PLANE_NOT_FOUND, FlagCode.LESSER_TROCHANTER_NOT_FOUND},
+            {FemurRegion.HEAD},
+        ),
+        (
+            Landmarks(HEAD, FOUND, NeckEnd(40.0, "area")),
+            {FlagCode.LESSER_TROCHANTER_NOT_FOUND},
+            {FemurRegion.HEAD, FemurRegion.NECK},
+        ),
+    ],
+    ids=["restless axis", "neck without end", "no lesser trochanter"],
+)
+def test_what_cannot_be_found_is_an_error_and_not_measured(
+    landmarks: Landmarks,
+    expected: set[FlagCode],
+    measured: set[FemurRegion],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "find_landmarks", lambda field: landmarks)
+    monkeypatch.setattr(module, "handedness_flags", lambda field, found: ())
+    regions = divide(femur_masks(SpacingMm(3, 3, 3)), UNCUT)
+    assert codes(regions) == expected
+    assert all(flag.severity is Severity.ERROR for flag in regions.flags)
+    assert set(np.unique(regions.labels)) - {0} == measured

@@ -21,7 +21,7 @@ from service.domain.imaging import (
     FieldOfViewCuts,
     Member,
 )
-from service.pipeline.report import analysis_report, femur_report
+from service.pipeline.report import FemurNumbers, analysis_report, femur_report
 from tests.builders.analyses import provenance, volumes
 
 
@@ -52,7 +52,7 @@ def series(slice_spacing_mm: float) -> CtSeries:
 
 
 def test_a_femur_with_all_four_regions_is_complete() -> None:
-    report = femur_report(masks(), regions(), volumes(), FieldOfViewCuts(distal=True))
+    report = femur_report(masks(), regions(), FemurNumbers(volumes()), FieldOfViewCuts(distal=True))
     assert report.complete
     assert report.side is FemurSide.RIGHT
     assert report.flags == ()
@@ -61,7 +61,9 @@ def test_a_femur_with_all_four_regions_is_complete() -> None:
 
 
 def test_a_femur_without_one_region_is_incomplete() -> None:
-    report = femur_report(masks(), regions(), volumes(complete=False), FieldOfViewCuts())
+    report = femur_report(
+        masks(), regions(), FemurNumbers(volumes(complete=False)), FieldOfViewCuts()
+    )
     assert not report.complete
     assert report.volumes_cm3.head is not None
     assert report.volumes_cm3.total is None
@@ -71,14 +73,14 @@ def test_a_femur_with_no_region_keeps_its_volume_in_view() -> None:
     nothing = RegionalVolumes(
         head=None, neck=None, trochanter=None, intertrochanter=None, combination=None, total=None
     )
-    report = femur_report(masks(), regions(), nothing, FieldOfViewCuts(proximal=True))
+    report = femur_report(masks(), regions(), FemurNumbers(nothing), FieldOfViewCuts(proximal=True))
     assert not report.complete
     assert report.periosteal_volume_in_view_cm3 == 1.0
 
 
 def test_cuts_by_the_field_of_view_are_flagged() -> None:
     cuts = FieldOfViewCuts(proximal=True, distal=True, in_plane=True)
-    report = femur_report(masks(), regions(), volumes(), cuts)
+    report = femur_report(masks(), regions(), FemurNumbers(volumes()), cuts)
     assert [f.code for f in report.flags] == [
         FlagCode.TRUNCATED_PROXIMAL,
         FlagCode.TRUNCATED_LATERAL,
@@ -89,13 +91,17 @@ def test_each_code_stands_once_with_its_greatest_severity() -> None:
     cut = flag(FlagCode.TRUNCATED_PROXIMAL, Severity.ERROR)
     doubt = flag(FlagCode.LOW_CONFIDENCE)
     report = femur_report(
-        masks(), regions(doubt, cut), volumes(), FieldOfViewCuts(proximal=True), (doubt,)
+        masks(),
+        regions(doubt, cut),
+        FemurNumbers(volumes()),
+        FieldOfViewCuts(proximal=True),
+        (doubt,),
     )
     assert report.flags == (doubt, cut)
 
 
 def test_the_series_is_summed_up_without_study_or_patient() -> None:
-    femur = femur_report(masks(), regions(), volumes(), FieldOfViewCuts())
+    femur = femur_report(masks(), regions(), FemurNumbers(volumes()), FieldOfViewCuts())
     report = analysis_report(series(1.0), (femur,), provenance())
     summary = report.series
     assert summary.series_instance_uid == "1.2.3"

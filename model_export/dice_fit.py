@@ -1,0 +1,116 @@
+"""What the networks' doubt near a surface says of its Dice: fitted to an evaluation, and kept.
+
+``evaluate`` writes ``dice_fits.json``; ``export --dice-fits`` puts the fit into the network's file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from model_export.cases import CaseError
+from model_export.config import Role
+from model_export.evaluation import FemurScore
+from service.domain.model_contract import DiceFit
+from service.pipeline.confidence import SMALLEST_ENTROPY_BITS
+
+LEAST_CASES = 10
+"""Two numbers are fitted; fewer femurs would not tell how well."""
+
+SMALLEST_ERROR = 1e-4
+"""Of ``1 - DSC``; keeps the logarithm finite."""
+
+
+class DiceFits(BaseModel):
+    """Of both networks; null where too few femurs were scored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    periosteal: DiceFit | None
+    endosteal: DiceFit | None
+
+    def of(self, role: Role) -> DiceFit | None:
+        """The fit of one network."""
+        return self.periosteal if role == "periosteal" else self.endosteal
+
+
+def doubts_and_dice(scores: Sequence[FemurScore], role: Role) -> tuple[list[float], list[float]]:
+    """Entropies in bits and Dice coefficients of the femurs that have both."""
+    pairs = []
+    for score in scores:
+        surface = score.periosteal if role == "periosteal" else score.endosteal
+        entropy = (
+            score.periosteal_entropy_bits if role == "periosteal" else score.endosteal_entropy_bits
+        )
+        if surface is not None and np.isfinite(entropy):
+            pairs.append((entropy, surface.dice))
+    return [entropy for entropy, _ in pairs], [dice for _, dice in pairs]
+
+
+def fit_dice(entropies_bits: Sequence[float], dice: Sequence[float]) -> DiceFit | None:
+    """Least squares of ``ln(1 - DSC)`` on ``ln(entropy)``.
+
+    Args:
+        entropies_bits: near one surface, one per femur.
+        dice: of the same surface, of the same femurs.
+
+    Returns:
+        None for fewer than ``LEAST_CASES`` femurs, or where all have the same entropy or Dice.
+    """
+    if len(dice) < LEAST_CASES:
+        return None
+    doubt = np.log(np.maximum(entropies_bits, SMALLEST_ENTROPY_BITS))
+    error = np.log(np.maximum(1 - np.asarray(dice), SMALLEST_ERROR))
+    if np.ptp(doubt) == 0 or np.ptp(error) == 0:
+        return None
+    slope, intercept = np.polyfit(doubt, error, 1)
+    correlation = float(np.corrcoef(doubt, error)[0, 1])
+    return DiceFit(
+        intercept=float(intercept), slope=float(slope), cases=len(dice), correlation=correlation
+    )
+
+
+def fit_all(scores: Sequence[FemurScore]) -> DiceFits:
+    """The fits of both networks over an evaluation."""
+    return DiceFits(
+        periosteal=fit_dice(*doubts_and_dice(scores, "periosteal")),
+        endosteal=fit_dice(*doubts_and_dice(scores, "endosteal")),
+    )
+
+
+def read_fit(path: Path, role: Role) -> DiceFit:
+    """One network's fit from a file written by ``evaluate``.
+
+    Raises:
+        CaseError: if the file is none, or holds no fit of that network.
+    """
+    try:
+        fit = DiceFits.model_validate_json(path.read_bytes()).of(role)
+    except (OSError, ValidationError) as error:
+        raise CaseError(f"{path} is no dice_fits.json of `evaluate`: {error}") from error
+    if fit is None:
+        raise CaseError(
+            f"{path} holds no fit of the {role} network: fewer than {LEAST_CASES} femurs, or all "
+            "alike; evaluate on more"
+        )
+    return fit
+
+
+def doubt_sentences(fits: DiceFits) -> str:
+    """What the evaluation's report says of them."""
+    lines = [
+        "How well the networks' entropy within two voxels of a surface predicts its DSC: "
+        "ln(1 - DSC) = intercept + slope x ln(entropy in bits), fitted to these femurs."
+    ]
+    for role, fit in (("periosteal", fits.periosteal), ("endosteal", fits.endosteal)):
+        if fit is None:
+            lines.append(f"- {role}: fewer than {LEAST_CASES} femurs, or all alike: no fit")
+        else:
+            lines.append(
+                f"- {role}: {fit.cases} femurs, intercept {fit.intercept:.3f}, slope "
+                f"{fit.slope:.3f}, r = {fit.correlation:.3f} (of the logarithms)"
+            )
+    return "\n".join(lines)

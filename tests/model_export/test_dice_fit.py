@@ -1,0 +1,72 @@
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model_export.cases import CaseError
+from model_export.dice_fit import DiceFits, doubt_sentences, doubts_and_dice, fit_dice, read_fit
+from model_export.evaluation import FemurScore, SurfaceScore
+from model_export.volumes import TARGETS
+
+ENTROPIES = tuple(0.01 * number for number in range(2, 14))
+DICE = tuple(1 - 0.5 * entropy**2 for entropy in ENTROPIES)
+"""ln(1 - DSC) = ln(0.5) + 2 ln(entropy)."""
+
+NOTHING = (float("nan"),) * len(TARGETS)
+
+
+def scored(dice: float | None, entropy: float) -> FemurScore:
+    surface = None if dice is None else SurfaceScore(dice, 1.0, 1.0, 1.0, 1.0, 1.0)
+    return FemurScore("case", "phantom", surface, None, NOTHING, NOTHING, 1.0, entropy)
+
+
+def test_a_power_law_is_found_again() -> None:
+    fit = fit_dice(ENTROPIES, DICE)
+    assert fit is not None
+    assert fit.intercept == pytest.approx(math.log(0.5))
+    assert fit.slope == pytest.approx(2.0)
+    assert (fit.cases, fit.correlation) == (12, pytest.approx(1.0))
+
+
+@pytest.mark.parametrize(
+    ("entropies", "dice"),
+    [(ENTROPIES[:9], DICE[:9]), (ENTROPIES, (0.9,) * 12), ((0.1,) * 12, DICE), ((), ())],
+)
+def test_too_few_femurs_or_all_alike_give_no_fit(
+    entropies: tuple[float, ...], dice: tuple[float, ...]
+) -> None:
+    assert fit_dice(entropies, dice) is None
+
+
+def test_only_femurs_that_were_found_and_scored_count() -> None:
+    scores = [scored(0.9, 0.2), scored(None, 0.3), scored(0.0, float("nan"))]
+    assert doubts_and_dice(scores, "periosteal") == ([0.2], [0.9])
+    assert doubts_and_dice(scores, "endosteal") == ([], [])
+
+
+def test_a_perfect_and_sure_femur_does_not_break_the_fit() -> None:
+    fit = fit_dice((0.0, *ENTROPIES), (1.0, *DICE))
+    assert fit is not None
+    assert np.isfinite((fit.intercept, fit.slope)).all()
+
+
+def test_a_fit_is_read_back_for_its_network(tmp_path: Path) -> None:
+    fits = DiceFits(periosteal=fit_dice(ENTROPIES, DICE), endosteal=None)
+    path = tmp_path / "dice_fits.json"
+    path.write_text(fits.model_dump_json())
+    assert read_fit(path, "periosteal") == fits.periosteal
+    with pytest.raises(CaseError, match="no fit of the endosteal network"):
+        read_fit(path, "endosteal")
+    path.write_text("{}")
+    with pytest.raises(CaseError, match="of `evaluate`"):
+        read_fit(path, "periosteal")
+    with pytest.raises(CaseError, match="of `evaluate`"):
+        read_fit(tmp_path / "missing.json", "periosteal")
+
+
+def test_the_report_says_which_fit_there_is() -> None:
+    fits = DiceFits(periosteal=fit_dice(ENTROPIES, DICE), endosteal=None)
+    sentences = doubt_sentences(fits)
+    assert "- periosteal: 12 femurs, intercept -0.693, slope 2.000, r = 1.000" in sentences
+    assert "- endosteal: fewer than 10 femurs, or all alike: no fit" in sentences
