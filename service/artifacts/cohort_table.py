@@ -135,3 +135,7 @@ def _cell(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return str(value)
+
+
+if __name__ == "__main__":
+    print(*columns(), sep="\n")

@@ -43,7 +43,8 @@ from service.artifacts.report_tables import (
     section_table,
 )
 from service.artifacts.surface_panel import draw_surface
-from service.domain.findings import AnalysisReport, FemurReport
+from service.domain.confidence import FemurConfidence, SurfaceConfidence
+from service.domain.findings import AnalysisReport, FemurReport, ModelUsed
 from service.domain.imaging import FemurResult
 
 MARGIN, GAP = 10.0, 2.0
@@ -118,11 +119,24 @@ def _draw_header(sheet: Sheet, report: AnalysisReport, femur: FemurReport) -> No
         f"voxels {spacing[2]:.2f} x {spacing[1]:.2f} x {spacing[0]:.2f} mm, "
         f"{report.series.slices_used} slices; {made.regions_definition}; "
         f"femurct {made.femurct_version}",
-        f"input SHA-256 {made.input_sha256[:SHA_DIGITS]}; "
-        + "; ".join(f"{m.role} network {m.sha256[:SHA_DIGITS]}" for m in made.models),
+        "; ".join(
+            (
+                f"input SHA-256 {made.input_sha256[:SHA_DIGITS]}",
+                *(_network(model, femur.confidence) for model in made.models),
+            )
+        ),
     )
     for number, row in enumerate(rows):
         sheet.text(right, baseline + 0.4 + 3.0 * number, row, SMALL, align=1.0)
+
+
+def _network(model: ModelUsed, confidence: FemurConfidence | None) -> str:
+    """Which network drew a surface, and how good it expects to be on this femur."""
+    surface: SurfaceConfidence | None = getattr(confidence, model.role, None)
+    name = f"{model.role} network {model.sha256[:SHA_DIGITS]}"
+    if surface is None or surface.expected_dice is None:
+        return name
+    return f"{name} (expected Dice {surface.expected_dice:.2f})"
 
 
 def _draw_legend(sheet: Sheet, y: float) -> None:
