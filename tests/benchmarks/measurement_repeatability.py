@@ -166,7 +166,7 @@ def values(masks: FemurMasks) -> dict[str, float]:
     """
     regions = divide(masks, FieldOfViewCuts())
     hu = np.where(masks.endosteal, 200, np.where(masks.periosteal, 1000, 0)).astype(np.int16)
-    measured = measure_femur(masks, hu, regions)
+    measured = measure_femur(masks, hu, regions).numbers
     volumes = measure(masks, regions)
     found: dict[str, float | None] = {}
     for region in REGIONS:

@@ -30,7 +30,8 @@ def test_mean_thickness_is_that_of_the_continuous_surfaces() -> None:
     femur = ClosedFormFemur(draw_anatomy(0).left)
     masks = exact_masks(femur, femur.grid(*STRAIGHT))
     regions = divide(masks, FieldOfViewCuts())
-    found = measure_femur(masks, masks.periosteal.astype(np.int16), regions).cortical_thickness
+    measured = measure_femur(masks, masks.periosteal.astype(np.int16), regions)
+    found = measured.numbers.cortical_thickness
 
     grid = femur.grid(*STRAIGHT[:2], SpacingMm(0.5, 0.5, 0.5))
     outer, inner = exact_fields(femur, grid)
