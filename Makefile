@@ -62,9 +62,10 @@ bench: $(INSTALLED) $(TORCH_INSTALLED) ## Accuracy on unseen phantoms, time and 
 	$(BIN)/python -m tests.benchmarks
 
 .PHONY: openapi
-openapi: $(INSTALLED) ## Write openapi.yaml from the code
+openapi: $(INSTALLED) ## Write openapi.yaml and the columns of docs/cohort_columns.txt from the code
 	$(BIN)/python -m service.api.openapi > openapi.yaml.new
 	mv openapi.yaml.new openapi.yaml
+	$(BIN)/python -m service.artifacts.cohort_table > docs/cohort_columns.txt
 
 # torch is kept out of the lock, since its builds differ per machine; uv is a tool of this target only.
 .PHONY: lock

@@ -13,7 +13,6 @@ import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -30,6 +29,7 @@ from service.cli_options import (
     Stride,
     job_options,
 )
+from service.cohort import table
 from service.errors import FemurctError, InputError, ModelError, ServiceError
 
 if TYPE_CHECKING:
@@ -197,11 +197,14 @@ def demo(
     run_demo(out, seed, _console())
 
 
+app.command()(table)
+
+
 def main() -> None:
     """Run the command line and exit with a code of this module's docstring."""
     # SIGTERM cleans up as Ctrl-C does
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if not _is_debugging(os.environ):
+    if not _is_debugging():
         # standard error is for the one line of an error
         warnings.simplefilter("ignore")
         logging.getLogger().addHandler(logging.NullHandler())
@@ -212,7 +215,7 @@ def main() -> None:
             _fail(KeyboardInterrupt())
         sys.exit(EXIT_USAGE if ending.code == PARSER_USAGE else ending.code)
     except Exception as error:
-        if _is_debugging(os.environ):
+        if _is_debugging():
             traceback.print_exc()
         _fail(error)
 
@@ -246,8 +249,8 @@ def _line(error: BaseException) -> str:
     return "error: " + " ".join(sentence.split())
 
 
-def _is_debugging(environment: Mapping[str, str]) -> bool:
-    return environment.get(DEBUG_VARIABLE, "") not in ("", "0")
+def _is_debugging() -> bool:
+    return os.environ.get(DEBUG_VARIABLE, "") not in ("", "0")
 
 
 def _settings() -> Settings:

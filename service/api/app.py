@@ -13,7 +13,7 @@ import service
 from service.api import problems
 from service.api.dependencies import ApiServices
 from service.api.metrics import Metrics
-from service.api.routes import jobs, results, service_state
+from service.api.routes import cohorts, jobs, results, service_state
 
 DESCRIPTION = (
     "Send a zip of a hip CT series; get the periosteal and endosteal surfaces of each femur and "
@@ -42,7 +42,7 @@ def app_without_services() -> FastAPI:
     )
     app.add_middleware(_Counting)
     problems.install(app)
-    for routes in (jobs, results, service_state):
+    for routes in (jobs, results, cohorts, service_state):
         app.include_router(routes.router)
     return app
 

@@ -23,7 +23,7 @@ from service.artifacts.dicom_codes import (
 )
 from service.artifacts.dicom_seg_check import check_segmentation, segment_number
 from service.artifacts.dicom_source import DicomSource, SourcePlane
-from service.artifacts.preview import ENDOSTEAL, PERIOSTEAL, REGION_COLOURS, Colour
+from service.artifacts.palette import ENDOSTEAL, PERIOSTEAL, REGION_COLOURS, Colour
 from service.artifacts.segments import Segment
 from service.domain.findings import Provenance
 from service.domain.imaging import Analysis
@@ -32,7 +32,7 @@ MANUFACTURER = "femurct"
 SERIES_NUMBER = 9001
 """Far above what scanners use."""
 
-CORTICAL: Colour = (255, 138, 0)
+CORTICAL: Colour = (230, 159, 0)
 
 COLOURS: dict[str, Colour] = {
     "periosteal": PERIOSTEAL,

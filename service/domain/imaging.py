@@ -240,6 +240,19 @@ class FemurRegions:
 
 
 @dataclass(frozen=True, eq=False)
+class SurfaceThickness:
+    """Cortical thickness all over the periosteal surface; faces cut by the scan are no surface.
+
+    Attributes:
+        points_lps_mm: float64 ``[n, 3]``, about one per face of a surface voxel.
+        thickness_mm: float64 ``[n]``, NaN where no endosteal surface is near.
+    """
+
+    points_lps_mm: npt.NDArray[np.float64]
+    thickness_mm: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
 class FemurResult:
     """All that is known of one femur.
 
@@ -249,6 +262,7 @@ class FemurResult:
         masks: both surfaces in the crop box.
         labels: uint8, regions in the crop box.
         report: the numbers.
+        thickness: what the report's thicknesses were taken from; None without an endosteal surface.
     """
 
     crop: FemurCrop
@@ -256,6 +270,7 @@ class FemurResult:
     masks: FemurMasks
     labels: npt.NDArray[np.uint8]
     report: FemurReport
+    thickness: SurfaceThickness | None = None
 
 
 @dataclass(frozen=True, eq=False)

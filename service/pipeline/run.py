@@ -229,17 +229,17 @@ def _analyse_femur(
     hu = volume.hu[crop.box.slices]
     regions = exclude_metal(divide(masks, cuts), masks, hu)
     volumes = measure(masks, regions)
-    measurements = measure_femur(masks, hu, regions, calibration)
+    measured = measure_femur(masks, hu, regions, calibration)
     delivered = inner if masks.endosteal.any() else None
     confidence = femur_confidence(cascade.networks, outer, delivered)
     flags = (
         *doubts(confidence, outer, delivered),
         *plausibility_flags(volumes),
-        *thickness_flags(measurements.cortical_thickness, volumes),
+        *thickness_flags(measured.numbers.cortical_thickness, volumes),
     )
-    numbers = FemurNumbers(volumes, measurements, confidence)
+    numbers = FemurNumbers(volumes, measured.numbers, confidence)
     report = femur_report(masks, regions, numbers, cuts, flags)
-    return FemurResult(crop, hu, masks, regions.labels, report)
+    return FemurResult(crop, hu, masks, regions.labels, report, measured.thickness)
 
 
 def _at_edge(box: Box, shape_zyx: tuple[int, int, int]) -> tuple[tuple[bool, bool], ...]:

@@ -3,14 +3,15 @@
 ``python -m tests.benchmarks.measurement_repeatability`` scans generated femurs, with exact masks of
 their continuous surfaces, under random rotations, shifts, spacings and noise of the contours, and
 prints the coefficient of variation of every volume and measurement. ``--anatomical`` takes femurs
-of the shape model instead of closed forms. Published precision of QCT: volume 0.20-1.82 %,
+of the shape model instead of closed forms, ``--networks`` their rendered CT through both networks
+(``FEMURCT_THREADS=1`` spares the machine). Published precision of QCT: volume 0.20-1.82 %,
 thickness 1.89-2.69 %. Phantoms are phantoms: nothing here is a precision in patients.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -27,7 +28,9 @@ from service.pipeline.measurements import measure
 from service.pipeline.regions import divide
 from service.sample.anatomy import draw_anatomy
 from service.sample.femur import FemurAnatomy
+from tests.benchmarks.in_process import networks
 from tests.benchmarks.phantom_femur import phantom_femur
+from tests.benchmarks.segmented_phantom import segmented_phantom
 
 Field = npt.NDArray[np.float32]
 
@@ -163,7 +166,7 @@ def values(masks: FemurMasks) -> dict[str, float]:
     """
     regions = divide(masks, FieldOfViewCuts())
     hu = np.where(masks.endosteal, 200, np.where(masks.periosteal, 1000, 0)).astype(np.int16)
-    measured = measure_femur(masks, hu, regions)
+    measured = measure_femur(masks, hu, regions).numbers
     volumes = measure(masks, regions)
     found: dict[str, float | None] = {}
     for region in REGIONS:
@@ -189,20 +192,35 @@ def values(masks: FemurMasks) -> dict[str, float]:
 def coefficients_of_variation(
     femur: ContinuousFemur, count: int, seed: int = 0, noise_mm: float = NOISE_MM
 ) -> dict[str, float]:
-    """Percent, by measurement, over ``count`` scans of one femur.
-
-    What one scan lacks is left out.
-    """
+    """Percent, by measurement, over ``count`` scans of one femur's exact masks."""
     rng = np.random.default_rng((seed, 1))
-    rows = [
-        values(noisy_masks(femur, femur.grid(*scan), noise_mm, rng)) for scan in scans(count, seed)
-    ]
+    return scatter(
+        noisy_masks(femur, femur.grid(*scan), noise_mm, rng) for scan in scans(count, seed)
+    )
+
+
+def scatter(scanned: Iterable[FemurMasks]) -> dict[str, float]:
+    """Coefficient of variation in percent, by measurement; what one scan lacks is left out."""
+    rows = [values(masks) for masks in scanned]
     table = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     return {
         name: float(100 * np.std(column, ddof=1) / abs(np.mean(column)))
         for name, column in table.items()
         if np.isfinite(column).all()
     }
+
+
+def _scattered(arguments: argparse.Namespace, seed: int) -> dict[str, float]:
+    if arguments.networks:
+        phantom = segmented_phantom(seed, seed % 2, networks())
+        return scatter(phantom.masks(*scan) for scan in scans(arguments.scans, seed))
+    femur: ContinuousFemur
+    if arguments.anatomical:
+        femur = phantom_femur(seed, seed % 2)
+    else:
+        hips = draw_anatomy(seed)
+        femur = ClosedFormFemur(hips.left if seed % 2 == 0 else hips.right)
+    return coefficients_of_variation(femur, arguments.scans, seed, arguments.noise_mm)
 
 
 def main() -> None:
@@ -212,17 +230,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--noise-mm", type=float, default=NOISE_MM)
     parser.add_argument("--anatomical", action="store_true", help="femurs of the shape model")
+    parser.add_argument("--networks", action="store_true", help="their CT, through the networks")
     arguments = parser.parse_args()
     columns = []
     for seed in arguments.seeds:
-        femur: ContinuousFemur
-        if arguments.anatomical:
-            femur = phantom_femur(seed, seed % 2)
-        else:
-            hips = draw_anatomy(seed)
-            femur = ClosedFormFemur(hips.left if seed % 2 == 0 else hips.right)
-        columns.append(coefficients_of_variation(femur, arguments.scans, seed, arguments.noise_mm))
-        print(f"seed {seed}, {femur.side.value}: {len(columns[-1])} measured", flush=True)
+        columns.append(_scattered(arguments, seed))
+        print(f"seed {seed}: {len(columns[-1])} measured", flush=True)
     print("| Measurement | CV % per femur |")
     print("| --- | --- |")
     for name in columns[0]:

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.optimize import brentq, minimize_scalar
 
 from tests.benchmarks.mesh_sections import (
+    NORMAL_DEVIATIONS,
     Floats,
     Mesh,
     NoLandmarkError,
@@ -30,9 +31,8 @@ MAX_ROUNDS = 50
 
 CAP_COSINE = float(np.cos(np.radians(101.0)))
 NEAR_SPHERE_MM = 4.0
-MOVED_MM = 1e-3
 TUKEY = 4.685
-NORMAL_DEVIATIONS = 1.4826
+MOVED_MM = 1e-3
 
 AREA_STEP_MM = 0.5
 JOIN_SHARE = 0.15

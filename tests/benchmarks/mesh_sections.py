@@ -12,6 +12,9 @@ from scipy.sparse.csgraph import connected_components
 
 Floats = npt.NDArray[np.float64]
 
+NORMAL_DEVIATIONS = 1.4826
+"""Median distances in a standard deviation."""
+
 
 class NoLandmarkError(Exception):
     """The shape has no such landmark by the definition."""

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.signal import find_peaks
 
 from tests.benchmarks.mesh_sections import (
+    NORMAL_DEVIATIONS,
     Floats,
     Mesh,
     NoLandmarkError,
@@ -35,6 +36,10 @@ TOP_SAMPLES = (8, 2)
 """The top is that of a paraboloid about the highest sample: so many heights, angles either way."""
 
 SHAFT_BELOW_MM = np.arange(10.0, 60.1, 2.0)
+LINE_ROUNDS = 5
+FAR_DEVIATIONS = 3.0
+LEAST_DEVIATION_MM = 0.3
+"""The line leaves out centroids farther off than three robust standard deviations."""
 
 
 def find_shaft(mesh: Mesh, head: Floats, foot: Floats, up: Floats) -> tuple[Floats, Floats, Floats]:
@@ -45,8 +50,7 @@ def find_shaft(mesh: Mesh, head: Floats, foot: Floats, up: Floats) -> tuple[Floa
         top = point + ((lesser - point) @ s) * s
         cuts = [outline(mesh, top - below * s, s) for below in SHAFT_BELOW_MM]
         centroids = np.array([cut.centroid for cut in cuts if cut is not None])
-        point = centroids.mean(axis=0)
-        turned = np.linalg.svd(centroids - point)[2][0]
+        point, turned = _line(centroids)
         turned *= np.sign(turned @ s)
         turn = angle_deg(s, turned)
         s = turned
@@ -54,6 +58,22 @@ def find_shaft(mesh: Mesh, head: Floats, foot: Floats, up: Floats) -> tuple[Floa
         if turn < (SHAFT_TURN_DEG if last else TURN_DEG):
             return lesser, point, s
     raise NoLandmarkError("the shaft axis does not come to rest")
+
+
+def _line(points: Floats) -> tuple[Floats, Floats]:
+    """A point and the direction of the line of least squares; what lies far off does not count."""
+    near = np.ones(len(points), dtype=bool)
+    for _ in range(LINE_ROUNDS):
+        centre = points[near].mean(axis=0)
+        _, vectors = np.linalg.eigh(np.cov((points[near] - centre).T))
+        direction: Floats = vectors[:, -1]
+        distances = np.linalg.norm(np.cross(points - centre, direction), axis=1)
+        deviation = max(NORMAL_DEVIATIONS * float(np.median(distances)), LEAST_DEVIATION_MM)
+        within = distances <= FAR_DEVIATIONS * deviation
+        if (within == near).all():
+            break
+        near = within
+    return centre, direction
 
 
 def _lesser_trochanter(mesh: Mesh, head: Floats, point: Floats, s: Floats) -> Floats:

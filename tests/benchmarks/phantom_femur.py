@@ -17,8 +17,8 @@ from service.domain.imaging import FemurMasks
 from service.sample.distance_fields import Points
 
 BELOW_LESSER_MM = 85.0
-MARGIN_MM = 6.0
-"""A scan shows the femur down to there, with so much around it."""
+MARGIN_MM = 12.0
+"""A scan shows the femur down to there, with so much around it: osteophytes stand out by 10 mm."""
 
 
 @dataclass(frozen=True, eq=False)

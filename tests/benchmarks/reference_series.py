@@ -1,4 +1,4 @@
-"""The pipeline on every real series of the reference data: outcome, agreement, overlay pictures.
+"""The pipeline on every real series of the reference data: outcome, agreement, report pages.
 
 ``python -m tests.benchmarks.reference_series OUT_FOLDER`` prints Markdown rows as they are done.
 """
@@ -17,7 +17,8 @@ import nibabel as nib
 import numpy as np
 import typer
 
-from service.artifacts.preview import preview
+from service.artifacts.mesh import surface_of
+from service.artifacts.report_page import report_pdf, report_picture
 from service.domain.imaging import Analysis, FemurResult
 from service.errors import FemurctError
 from service.pipeline.cascade import Networks
@@ -65,7 +66,9 @@ def run_case(case: Case, loaded: Networks, data: Path, out: Path) -> tuple[str, 
     else:
         outcome = "; ".join(_describe(femur) for femur in analysis.femurs)
         for femur in analysis.femurs:
-            preview(femur).save(out / f"{case.name}_{femur.crop.side}.png")
+            outer = surface_of(femur.masks.periosteal, femur.masks.geometry)
+            page = report_picture(report_pdf(analysis.report, femur, outer))
+            page.save(out / f"{case.name}_{femur.crop.side}.png")
         agreements = _agreements(analysis, data / "annotations" / case.name)
     periosteal = "; ".join(pair[0] for pair in agreements) or "-"
     endosteal = "; ".join(pair[1] for pair in agreements) or "-"
@@ -122,7 +125,7 @@ def _agreements(analysis: Analysis, folder: Path) -> list[tuple[str, str]]:
 
 
 def main(
-    out: Annotated[Path, typer.Argument(help="Folder for the overlay pictures.")],
+    out: Annotated[Path, typer.Argument(help="Folder for the report pages.")],
     only: Annotated[str, typer.Option(help="Only series whose name contains this.")] = "",
 ) -> None:
     """Run every series of the reference data through the in-process pipeline."""

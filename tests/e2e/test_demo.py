@@ -30,6 +30,6 @@ def test_the_demo_leaves_results_and_prints_them_beside_the_truth(tmp_path: Path
 
     assert demo.returncode == 0, demo.stderr
     assert "Measured volume / true volume" in demo.stdout
-    assert str(out / "left_preview.png") in demo.stdout
+    assert str(out / "left_report.png") in demo.stdout
     report = json.loads((out / "report.json").read_text("utf-8"))
     assert [femur["side"] for femur in report["femurs"]] == ["left", "right"]

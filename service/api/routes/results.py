@@ -25,12 +25,13 @@ _MEDIA_TYPES = {
     ".json": "application/json",
     ".gz": "application/gzip",
     ".png": "image/png",
+    ".pdf": "application/pdf",
     ".stl": "model/stl",
     ".glb": "model/gltf-binary",
     ".dcm": "application/dicom",
 }
 
-_NO_SNIFFING = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private"}
+NO_SNIFFING = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private"}
 
 _RESULT: dict[int | str, dict[str, Any]] = {
     200: {
@@ -53,13 +54,13 @@ def get_result(
     masks: Annotated[Literal["rle"] | None, Query(description="put the masks inline")] = None,
 ) -> Response:
     """The report of a job that succeeded."""
-    with _result(job_id, services):
+    with reading_result(job_id, services):
         body = services.objects.result_path(job_id, REPORT_NAME).read_bytes()
         if masks is not None:
             inline = services.objects.result_path(job_id, MASKS_NAME).read_bytes()
             # joined as text: parsing millions of runs would hold up every other request
             body = body.rstrip().removesuffix(b"}") + b',"masks":' + inline + b"}"
-    return Response(body, media_type="application/json", headers=_NO_SNIFFING)
+    return Response(body, media_type="application/json", headers=NO_SNIFFING)
 
 
 @router.get(
@@ -67,7 +68,7 @@ def get_result(
 )
 def list_artifacts(job_id: str, services: Services) -> ArtifactList:
     """Names of the result's files."""
-    with _result(job_id, services):
+    with reading_result(job_id, services):
         return ArtifactList(
             artifacts=tuple(
                 ArtifactLink(
@@ -90,17 +91,17 @@ def list_artifacts(job_id: str, services: Services) -> ArtifactList:
 )
 def get_artifact(job_id: str, name: str, services: Services) -> FileResponse:
     """One file of the result."""
-    with _result(job_id, services):
+    with reading_result(job_id, services):
         path = services.objects.result_path(job_id, name)
         found = path.stat()
     media_type = _MEDIA_TYPES.get(path.suffix, "application/octet-stream")
     return FileResponse(
-        path, media_type=media_type, filename=name, headers=_NO_SNIFFING, stat_result=found
+        path, media_type=media_type, filename=name, headers=NO_SNIFFING, stat_result=found
     )
 
 
 @contextmanager
-def _result(job_id: str, services: ApiServices) -> Iterator[None]:
+def reading_result(job_id: str, services: ApiServices) -> Iterator[None]:
     """Around reading a result; one removed meanwhile is answered as one removed before.
 
     Raises:

@@ -36,7 +36,8 @@ def test_the_names_returned_are_the_files_written(tmp_path: Path) -> None:
             "periosteal.nii.gz",
             "endosteal.nii.gz",
             "regions.nii.gz",
-            "preview.png",
+            "report.pdf",
+            "report.png",
             "periosteal.stl",
             "endosteal.stl",
         )
@@ -92,7 +93,7 @@ def test_no_file_carries_text_beyond_the_published(tmp_path: Path) -> None:
     assert header["descrip"].item() == b""
     assert header["db_name"].item() == b""
     assert header["aux_file"].item() == b""
-    png = (tmp_path / "left_preview.png").read_bytes()
+    png = (tmp_path / "left_report.png").read_bytes()
     assert not any(chunk in png for chunk in (b"tEXt", b"iTXt", b"zTXt", b"eXIf"))
 
 

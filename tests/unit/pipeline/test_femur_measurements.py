@@ -13,7 +13,7 @@ from service.domain.imaging import FemurMasks, FieldOfViewCuts, HuArray
 from service.domain.measurements import FemurMeasurements
 from service.pipeline.femur_measurements import measure_femur
 from service.pipeline.regions import divide
-from tests.builders.femur_shapes import HEAD_RADIUS_MM, NECK_RADIUS_MM, femur_masks
+from tests.builders.femur_shapes import HEAD_RADIUS_MM, NECK_RADIUS_MM, femur_masks, mirrored
 
 LINE = Calibration.model_validate(
     {"slope": 0.9, "intercept": -3.0, "unit": "mg/cm3 HA", "method": "simultaneous"}
@@ -25,7 +25,7 @@ def hu_of(masks: FemurMasks) -> HuArray:
 
 
 def measured(masks: FemurMasks, line: Calibration | None = LINE) -> FemurMeasurements:
-    return measure_femur(masks, hu_of(masks), divide(masks, FieldOfViewCuts()), line)
+    return measure_femur(masks, hu_of(masks), divide(masks, FieldOfViewCuts()), line).numbers
 
 
 @pytest.fixture(scope="module")
@@ -128,3 +128,32 @@ def test_an_empty_mask_has_no_measurement() -> None:
     nothing = np.zeros_like(masks.periosteal)
     empty = replace(masks, periosteal=nothing, endosteal=nothing.copy())
     assert measured(empty) == FemurMeasurements()
+
+
+def test_the_thickness_on_the_surface_lies_in_the_patient_and_is_what_the_numbers_sum_up() -> None:
+    masks = femur_masks()
+    left, right = (
+        measure_femur(m, hu_of(m), divide(m, FieldOfViewCuts())) for m in (masks, mirrored(masks))
+    )
+    assert left.thickness is not None
+    assert right.thickness is not None
+    reported = left.numbers.cortical_thickness
+    assert reported is not None
+    assert reported.total is not None
+    assert np.nanmean(left.thickness.thickness_mm) == pytest.approx(reported.total.mean_mm, abs=0.2)
+    turned = right.thickness.points_lps_mm * (-1, 1, 1)
+    np.testing.assert_allclose(turned, left.thickness.points_lps_mm, atol=1e-6)
+    np.testing.assert_allclose(right.thickness.thickness_mm, left.thickness.thickness_mm)
+
+
+def test_the_thickness_is_unknown_far_from_an_endosteal_surface() -> None:
+    masks = femur_masks()
+    endosteal = masks.endosteal.copy()
+    # the head's and the neck's endosteal surface is missing
+    endosteal[masks.geometry.shape_zyx[0] // 2 :] = False
+    without = replace(masks, endosteal=endosteal)
+    found = measure_femur(without, hu_of(without), divide(without, FieldOfViewCuts())).thickness
+    assert found is not None
+    top = found.points_lps_mm[:, 2] > 0
+    assert np.isnan(found.thickness_mm[top]).mean() > 0.9
+    assert not np.isnan(found.thickness_mm[found.points_lps_mm[:, 2] < -80]).any()

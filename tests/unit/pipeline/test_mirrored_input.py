@@ -39,7 +39,7 @@ def reported(masks: FemurMasks, hu: HuArray) -> tuple[np.ndarray, dict[str, obje
     parts = {
         "volumes": measure(masks, regions),
         "geometry": regions.geometry,
-        "measurements": measure_femur(masks, hu, regions, LINE),
+        "measurements": measure_femur(masks, hu, regions, LINE).numbers,
     }
     return regions.labels, {name: part.model_dump() for name, part in parts.items()}
 

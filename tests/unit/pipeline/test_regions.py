@@ -22,7 +22,6 @@ from tests.builders.femur_shapes import (
     femur_masks,
     grid_points,
     masks_of,
-    mirrored,
     shaft,
     sphere,
 )
@@ -113,18 +112,6 @@ def test_head_volume_is_the_sphere_less_its_cap(masks: FemurMasks, regions: Femu
     cap_mm3 = np.pi * cap**2 * (3 * HEAD_RADIUS_MM - cap) / 3
     expected = (4 / 3 * np.pi * HEAD_RADIUS_MM**3 - cap_mm3) / 1000
     assert measure(masks, regions).head.integral == pytest.approx(expected, rel=0.02)
-
-
-def test_the_mirror_image_has_the_mirrored_labels_and_landmarks(
-    masks: FemurMasks, regions: FemurRegions
-) -> None:
-    other = divide(mirrored(masks), UNCUT)
-    np.testing.assert_array_equal(other.labels[:, :, ::-1], regions.labels)
-    for name in ("head_centre_lps_mm", "neck_axis_lps", "shaft_axis_lps"):
-        x, y, z = getattr(regions.geometry, name)
-        assert getattr(other.geometry, name) == pytest.approx((-x, y, z), abs=1e-6)
-    x, y, z = regions.geometry.planes.neck_trochanter.normal_lps
-    assert other.geometry.planes.neck_trochanter.normal_lps == pytest.approx((-x, y, z), abs=1e-6)
 
 
 def test_slice_order_does_not_matter(masks: FemurMasks, regions: FemurRegions) -> None:
