@@ -27,6 +27,7 @@ ConfigurationName = Literal[
     "paper-mixed",
     "cpu",
     "cpu-refine",
+    "cpu-settle",
     "cpu-unet",
     "cpu-cropped",
     "smoke",
@@ -238,6 +239,11 @@ DEPARTURES: dict[ConfigurationName, Departure] = {
             "freeze_norm_at": 1e-6,
             "background_share": 0.35,
         },
+    ),
+    # A last round after ``cpu-refine``, whose many patches on other bone leave the rim of the head
+    # out where the joint is narrow: patches as wide, as few of them on other bone as in ``cpu``.
+    "cpu-settle": Departure(
+        "cpu", {"patch_zyx": (48, 96, 96), "learning_rate": 3e-4, "freeze_norm_at": 1e-6}
     ),
     # The two ablations within a CPU's reach. The network of the cropped CT is used on all of the
     # crop, so that it also trains on other bone and its loss counts all that it sees.

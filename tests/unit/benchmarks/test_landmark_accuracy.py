@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
 import pytest
 
+from model_export.phantoms.field_grid import FieldGrid
 from service.domain.findings import FemurGeometry, FemurSide, Plane, RegionPlanes
 from service.domain.geometry import SpacingMm, VolumeGeometry
 from service.domain.imaging import FemurMasks, FemurRegions
 from tests.benchmarks.landmark_accuracy import (
     LandmarkErrors,
     TrueFemur,
+    leaves_grid,
     partition_exact,
     plane_distance,
     table,
@@ -105,4 +107,19 @@ def test_the_table_shows_median_and_worst_and_counts_what_was_found() -> None:
     rows = [LandmarkErrors(i, "left", 1.0, 1.0, 0.0, head_mm=float(i)) for i in range(3)]
     rows.append(LandmarkErrors(3, "left", 1.0, 1.0, 0.0))
     assert "| head_mm | 1.00 | 1.90 | 2.00 | 1.0 | 3 of 4 |" in table(rows).splitlines()
-    assert table(rows).endswith("Partition exact: 0 of 4.")
+    assert table(rows).endswith("Partition exact: 0 of 4. Without a truth: 0.")
+
+
+def test_phantoms_without_a_truth_are_counted_apart() -> None:
+    row = LandmarkErrors(0, "left", 1.0, 1.0, 0.0, head_mm=0.5)
+    rows = [row, replace(row, head_mm=np.nan, flags=("no truth: no neck",))]
+    assert "1 of 1 |" in table(rows)
+    assert table(rows).endswith("Without a truth: 1.")
+
+
+def test_bone_may_leave_the_grid_at_the_shafts_end_only() -> None:
+    values = np.ones((4, 4, 4), dtype=np.float32)
+    values[0, 1, 1] = -1.0
+    assert not leaves_grid(FieldGrid((0.0, 0.0, 0.0), 1.0, values))
+    values[2, 0, 1] = -1.0
+    assert leaves_grid(FieldGrid((0.0, 0.0, 0.0), 1.0, values))
