@@ -23,8 +23,9 @@ from service.pipeline.measurements import MM3_PER_CM3
 from service.pipeline.probabilities import probability_map
 
 DEFAULT_STRIDE_Z = 32
-"""Slices between windows: half a window, so that every voxel is seen by at least two. How
-far its masks lie from those of the paper's stride of 1, always available, is not measured yet."""
+"""Slices between windows: half a window, so that every voxel is seen by at least two. On one real
+femur its masks have Dice 0.998 and 0.995 with those of the paper's stride of 1, always available;
+strides of 8 and 48 have the same, so it is the blending that differs (docs/benchmarks.md)."""
 
 MASK_MARGIN = 8
 """Voxels kept around the periosteal mask for the endosteal network: its first two levels' reach."""

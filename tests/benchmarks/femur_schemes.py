@@ -75,12 +75,19 @@ class Cost(NamedTuple):
     Attributes:
         windows: run; by both networks.
         seconds: wall time.
+        cpu_seconds: processor time of all threads, which a busy machine disturbs less.
         dice: periosteal and endosteal, with the truth; None where it was not run.
     """
 
     windows: int
     seconds: float
+    cpu_seconds: float
     dice: tuple[float, float] | None = None
+
+    def times(self, factor: float) -> Cost:
+        """The cost of more windows of the same kind; nothing was found with them."""
+        windows = round(self.windows * factor)
+        return Cost(windows, self.seconds * factor, self.cpu_seconds * factor)
 
 
 class Counted:
@@ -173,7 +180,7 @@ def run(femur: PhantomFemur, loaded: Cascade, scheme: ProbabilitiesOf, *, in_box
         AnatomyError: a network found nothing.
     """
     before = loaded.windows
-    started = time.perf_counter()
+    started, cpu_started = time.perf_counter(), time.process_time()
     outer = _surface(scheme(femur.crop, loaded.periosteal))
     outside_hu = loaded.endosteal.contract.outside_hu
     inside = (
@@ -182,11 +189,11 @@ def run(femur: PhantomFemur, loaded: Cascade, scheme: ProbabilitiesOf, *, in_box
         else inside_only(femur.crop, outer.mask, outside_hu)
     )
     inner = _surface(scheme(inside, loaded.endosteal))
-    seconds = time.perf_counter() - started
+    seconds, cpu = time.perf_counter() - started, time.process_time() - cpu_started
     masks = delivered_masks(outer, inner, femur.side, femur.grid)
     found = (masks.periosteal, masks.endosteal)
     scores = tuple(dice(f, t) for f, t in zip(found, femur.truth, strict=True))
-    return Cost(loaded.windows - before, seconds, (scores[0], scores[1]))
+    return Cost(loaded.windows - before, seconds, cpu, (scores[0], scores[1]))
 
 
 def _surface(probabilities: ProbabilityMap) -> Surface:
@@ -199,8 +206,7 @@ def _surface(probabilities: ProbabilityMap) -> Surface:
 def stride_1(femur: PhantomFemur, loaded: Cascade, default: Cost) -> Cost:
     """What ours would take at stride 1: the cost of a window at the default, more often."""
     default_windows = _depth_windows(femur, loaded, DEFAULT_STRIDE_Z)
-    factor = _depth_windows(femur, loaded, 1) / default_windows
-    return Cost(round(default.windows * factor), default.seconds * factor)
+    return default.times(_depth_windows(femur, loaded, 1) / default_windows)
 
 
 def _depth_windows(femur: PhantomFemur, loaded: Cascade, stride_z: int) -> int:
@@ -210,18 +216,21 @@ def _depth_windows(femur: PhantomFemur, loaded: Cascade, stride_z: int) -> int:
 
 def cost_table(costs: dict[str, Cost]) -> str:
     """Markdown, ratios to the first row."""
-    own = next(iter(costs.values())).seconds
+    _, own, own_cpu, _ = next(iter(costs.values()))
     rows = [
         [
             name,
             str(c.windows),
             f"{c.seconds:.1f}",
             f"{c.seconds / own:.1f} x",
+            f"{c.cpu_seconds:.1f}",
+            f"{c.cpu_seconds / own_cpu:.1f} x",
             *([f"{d:.4f}" for d in c.dice] if c.dice else ["-", "-"]),
         ]
         for name, c in costs.items()
     ]
-    head = ["scheme", "windows", "s", "of ours", "periosteal Dice", "endosteal Dice"]
+    head = ["scheme", "windows", "s", "of ours", "CPU s", "of ours"]
+    head += ["periosteal Dice", "endosteal Dice"]
     return markdown(head, rows)
 
 
@@ -264,12 +273,12 @@ def main(
         costs["MONAI, overlap 0.25"] = run(femur, loaded, monai(0.25), in_box=False)
         same = 1 - DEFAULT_STRIDE_Z / 64
         costs["MONAI, our stride"] = run(femur, loaded, monai(same), in_box=False)
-        per_window = costs["MONAI, our stride"].seconds / costs["MONAI, our stride"].windows
         windows = 2 * max(1, femur.crop.hu.shape[0] - 63)
-        costs["paper's stride 1 in PyTorch *"] = Cost(windows, windows * per_window)
+        in_torch = costs["MONAI, our stride"]
+        costs["paper's stride 1 in PyTorch *"] = in_torch.times(windows / in_torch.windows)
     shape = " x ".join(map(str, femur.crop.hu.shape))
     print(f"crop {shape}, {real.periosteal.provider}, load {os.getloadavg()[0]:.1f}\n")
-    print(cost_table(costs))
+    print(cost_table(costs), flush=True)
     print()
     print(slices_table(femur, real.periosteal))
 

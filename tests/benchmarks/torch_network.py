@@ -42,7 +42,7 @@ class TorchNetwork:
 
     def __call__(self, hu: torch.Tensor) -> torch.Tensor:
         """Probability, float32 ``[batch, 1, z, y, x]``, of HU of that shape."""
-        with torch.inference_mode():
+        with torch.no_grad():  # MONAI weighs the result in place, which inference_mode forbids
             result: torch.Tensor = self._network(hu.contiguous(memory_format=self._layout))
         return result
 
