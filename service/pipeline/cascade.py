@@ -25,7 +25,7 @@ from service.pipeline.probabilities import probability_map
 DEFAULT_STRIDE_Z = 32
 """Slices between windows: half a window, so that every voxel is seen by at least two. On one real
 femur its masks have Dice 0.998 and 0.995 with those of the paper's stride of 1, always available;
-strides of 8 and 48 have the same, so it is the blending that differs (docs/benchmarks.md)."""
+strides of 8 and 48 have the same, which points to the blending (docs/benchmarks.md)."""
 
 MASK_MARGIN = 8
 """Voxels kept around the periosteal mask for the endosteal network: its first two levels' reach."""
