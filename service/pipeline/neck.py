@@ -30,6 +30,10 @@ MIN_FIT_REACH_MM = 5.0
 
 MAX_ROUNDS = 20
 CONVERGED_DEG = 0.05
+FREE_ROUNDS = 8
+MAX_CYCLE_DEG = 0.5
+"""A waist flat over millimetres has several smallest sections, and the axis runs round them: after
+8 rounds it turns by ever smaller shares, to the middle of a cycle of half a degree at most."""
 
 MAX_NECK_TO_HEAD_RADIUS = 0.93
 """A neck is narrower than its head; a 'head' without one is none."""
@@ -115,14 +119,15 @@ def find_neck(field: DistanceField, head: HeadSphere, start: FloatArray) -> Neck
     (Minimising area over free directions is degenerate: it finds grazing cuts.)
     """
     axis = start
-    for _ in range(MAX_ROUNDS):
+    for round_number in range(MAX_ROUNDS):
         smallest = _smallest_section(field, head, axis)
         if not smallest.found:
             return smallest
         turned = unit(smallest.centre_mm - head.centre_mm)
         turn = np.arctan2(np.linalg.norm(np.cross(axis, turned)), axis @ turned)
-        axis = turned
-        if np.rad2deg(turn) < CONVERGED_DEG:
+        share = 1.0 / max(1, round_number - FREE_ROUNDS + 1)
+        axis = unit(axis + share * (turned - axis))
+        if np.rad2deg(turn) < MAX_CYCLE_DEG and np.rad2deg(turn) * share < CONVERGED_DEG:
             return replace(smallest, axis=axis, outcome=_outcome(smallest, head))
     return Neck(NeckOutcome.RESTLESS, axis, head.centre_mm, 0.0)
 

@@ -1,7 +1,10 @@
+import itertools
+
 import numpy as np
 import pytest
 
 from service.domain.geometry import SpacingMm, VolumeGeometry
+from service.pipeline import neck as neck_module
 from service.pipeline.distance_field import DistanceField
 from service.pipeline.head_sphere import HeadSphere
 from service.pipeline.neck import (
@@ -45,6 +48,29 @@ def test_the_axis_is_found_from_17_degrees_away(head_and_neck: DistanceField) ->
     assert np.rad2deg(np.arccos(min(found.axis @ NECK_AXIS, 1))) < 0.3
     assert found.radius_mm == pytest.approx(NECK_RADIUS_MM, abs=0.1)
     assert found.centre_mm == pytest.approx(WAIST_MM * NECK_AXIS, abs=0.5)
+
+
+@pytest.mark.parametrize(
+    ("apart_deg", "outcome"), [(0.35, NeckOutcome.FOUND), (2.0, NeckOutcome.RESTLESS)]
+)
+def test_an_axis_that_runs_round_a_flat_waist_comes_to_rest_amid_it(
+    monkeypatch: pytest.MonkeyPatch, apart_deg: float, outcome: NeckOutcome
+) -> None:
+    # three places on a circle about the axis, each found from the one before
+    radius_mm = WAIST_MM * np.tan(np.deg2rad(apart_deg)) / np.sqrt(3)
+    across = unit(np.cross(NECK_AXIS, (0.0, 0.0, 1.0)))
+    angles = np.deg2rad((0.0, 120.0, 240.0))
+    circle = [np.cos(a) * across + np.sin(a) * np.cross(NECK_AXIS, across) for a in angles]
+    places = itertools.cycle(WAIST_MM * NECK_AXIS + radius_mm * np.array(circle))
+    area_mm2 = np.pi * NECK_RADIUS_MM**2
+
+    def smallest(field: DistanceField, head: HeadSphere, axis: np.ndarray) -> Neck:
+        return Neck(NeckOutcome.FOUND, axis, next(places), area_mm2)
+
+    monkeypatch.setattr(neck_module, "_smallest_section", smallest)
+    found = find_neck(exact_field(np.ones(GRID.shape_zyx), GRID), HEAD, NECK_AXIS)
+    assert found.outcome is outcome
+    assert np.rad2deg(np.arccos(min(found.axis @ NECK_AXIS, 1))) < apart_deg / 3
 
 
 def test_a_straight_neck_bears_its_axis_out(head_and_neck: DistanceField) -> None:
