@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -30,9 +31,7 @@ class OpenvinoSession:
     """
 
     def __init__(self, path: Path, threads: int) -> None:
-        self._openvino = _openvino()
-        self._core = self._openvino.Core()
-        self._model = self._core.read_model(path)
+        self._model = _core().read_model(path)
         self._properties = {
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": 1,
@@ -63,9 +62,20 @@ class OpenvinoSession:
     def _compile(self, shape: tuple[int, ...]) -> None:
         self._shape, self._request = (), None  # its memory goes before the next one's comes
         self._model.reshape(list(shape))
-        compiled = self._core.compile_model(self._model, "CPU", self._properties)
+        compiled = _core().compile_model(self._model, "CPU", self._properties)
         self._request = compiled.create_infer_request()
         self._shape = shape
+
+
+@cache
+def _core() -> Any:
+    """OpenVINO's one object per process, never destroyed.
+
+    Each puts a stack for signal handlers of its own into the thread that compiles first, and puts
+    back what it found there. Of two, destroyed in the order they were made, the second puts back a
+    stack that is gone, and the next signal, such as SIGTERM, ends the process by SIGSEGV.
+    """
+    return _openvino().Core()
 
 
 def _openvino() -> ModuleType:

@@ -54,3 +54,29 @@ def test_openvino_sends_no_telemetry(tmp_path: Path) -> None:
         check=False,
     )
     assert result.stdout == "openvino\n", result.stderr
+
+
+def test_a_process_whose_sessions_are_gone_still_handles_signals(tmp_path: Path) -> None:
+    path = write_threshold_networks(tmp_path) / "periosteal.onnx"
+    code = f"""
+import os, signal
+import numpy as np
+from service.adapters.openvino_session import OpenvinoSession
+
+sessions = [OpenvinoSession({str(path)!r}, threads=1) for _ in range(2)]
+for session in sessions:
+    session(np.zeros((1, 1, 16, 16, 16), np.float32))
+del session
+del sessions[0]
+del sessions[0]
+signal.signal(signal.SIGTERM, lambda number, frame: print("handled"))
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stdout) == (0, "handled\n"), result.stderr
