@@ -52,7 +52,8 @@ class TrainingCase:
         surface: int16 ``[n, 3]``, indices (z, y, x) of voxels at the periosteal surface.
 
     Raises:
-        CaseError: if grids differ, a mask is empty or the endosteal mask leaves the periosteal one.
+        CaseError: if grids differ, the periosteal or a trusted endosteal mask is empty, or the
+            endosteal mask leaves the periosteal one.
     """
 
     name: str
@@ -69,6 +70,8 @@ class TrainingCase:
             raise CaseError(f"case {self.name}: CT, masks and trust have different grids: {shapes}")
         if not self.periosteal.any() or len(self.surface) == 0:
             raise CaseError(f"case {self.name}: the periosteal mask is empty")
+        if not self.endosteal.any() and ((self.trust == TRUST_BOTH) & (self.periosteal > 0)).any():
+            raise CaseError(f"case {self.name}: the endosteal mask is empty, yet trusted")
         if (self.endosteal > self.periosteal).any():
             raise CaseError(f"case {self.name}: the endosteal mask leaves the periosteal mask")
 

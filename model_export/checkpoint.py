@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import pickle
 from dataclasses import astuple, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -76,16 +77,24 @@ class Checkpoint:
         os.replace(partial, path)
 
 
+UNREADABLE = (OSError, EOFError, KeyError, TypeError, RuntimeError, pickle.UnpicklingError)
+"""What reading a torn or foreign file raises."""
+
+
 def load_checkpoint(run: Path) -> Checkpoint:
     """The checkpoint of a run's folder, or the checkpoint file itself.
 
     Raises:
-        RunError: if there is none.
+        RunError: if there is none, or the file is none of ours or torn.
     """
     path = run / CHECKPOINT_NAME if run.is_dir() else run
     if not path.is_file():
         raise RunError(f"no checkpoint at {path}; `train` writes one")
-    return Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
+    try:
+        return Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
+    except UNREADABLE as error:
+        reason = str(error).partition("\n")[0][:200]
+        raise RunError(f"{path} is no checkpoint of `train`, or torn ({reason})") from error
 
 
 def hold_to_plan(folder: Path, plan: BaseModel) -> None:

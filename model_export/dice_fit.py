@@ -20,6 +20,9 @@ from service.pipeline.confidence import SMALLEST_ENTROPY_BITS
 LEAST_CASES = 10
 """Two numbers are fitted; fewer femurs would not tell how well."""
 
+LEAST_CORRELATION = 0.5
+"""Below, doubt says too little of the Dice to expect one from it."""
+
 SMALLEST_ERROR = 1e-4
 """Of ``1 - DSC``; keeps the logarithm finite."""
 
@@ -58,7 +61,8 @@ def fit_dice(entropies_bits: Sequence[float], dice: Sequence[float]) -> DiceFit 
         dice: of the same surface, of the same femurs.
 
     Returns:
-        None for fewer than ``LEAST_CASES`` femurs, or where all have the same entropy or Dice.
+        None for fewer than ``LEAST_CASES`` femurs, where all have the same entropy or Dice, or
+        where the two go together less than ``LEAST_CORRELATION``.
     """
     if len(dice) < LEAST_CASES:
         return None
@@ -68,6 +72,8 @@ def fit_dice(entropies_bits: Sequence[float], dice: Sequence[float]) -> DiceFit 
         return None
     slope, intercept = np.polyfit(doubt, error, 1)
     correlation = float(np.corrcoef(doubt, error)[0, 1])
+    if correlation < LEAST_CORRELATION:
+        return None
     return DiceFit(
         intercept=float(intercept), slope=float(slope), cases=len(dice), correlation=correlation
     )
@@ -93,8 +99,8 @@ def read_fit(path: Path, role: Role) -> DiceFit:
         raise CaseError(f"{path} is no dice_fits.json of `evaluate`: {error}") from error
     if fit is None:
         raise CaseError(
-            f"{path} holds no fit of the {role} network: fewer than {LEAST_CASES} femurs, or all "
-            "alike; evaluate on more"
+            f"{path} holds no fit of the {role} network: fewer than {LEAST_CASES} femurs, all "
+            "alike, or doubt and Dice unrelated; evaluate on more"
         )
     return fit
 
@@ -107,7 +113,9 @@ def doubt_sentences(fits: DiceFits) -> str:
     ]
     for role, fit in (("periosteal", fits.periosteal), ("endosteal", fits.endosteal)):
         if fit is None:
-            lines.append(f"- {role}: fewer than {LEAST_CASES} femurs, or all alike: no fit")
+            lines.append(
+                f"- {role}: no fit: fewer than {LEAST_CASES} femurs, all alike, or unrelated"
+            )
         else:
             lines.append(
                 f"- {role}: {fit.cases} femurs, intercept {fit.intercept:.3f}, slope "

@@ -34,6 +34,9 @@ SHIPPED_WEIGHTS = Path(__file__).parents[1] / "service" / "weights"
 REPORT_NAME = "evaluation.md"
 FITS_NAME = "dice_fits.json"
 
+SCORES_FORMAT = 2
+"""Raised whenever a figure of ``scores/`` is added or computed anew; older ones are not reused."""
+
 CAVEAT = """Rows of the paper stand beside ours, not against them: the cases differ, and so do the
 regions. The paper's head and neck are those of Mindways' software, which are not public; ours are
 `regions/v1` (docs/regions.md), whose neck is longer. The neck slab holds, in the reference, the
@@ -140,7 +143,14 @@ def _key(path: Path, cascade: Cascade) -> str:
     with path.open("rb") as file:
         case = hashlib.file_digest(file, "sha256").hexdigest()
     first, second = cascade.networks.periosteal, cascade.networks.endosteal
-    parts = (case, first.sha256, second.sha256, cascade.stride_z, cascade.endosteal_input)
+    parts = (
+        SCORES_FORMAT,
+        case,
+        first.sha256,
+        second.sha256,
+        cascade.stride_z,
+        cascade.endosteal_input,
+    )
     return hashlib.sha256(repr((__version__, *parts)).encode()).hexdigest()
 
 

@@ -229,7 +229,7 @@ class Trainer:
             trim_curve(run, 0)
             if self.plan.initial is not None:
                 initial = load_checkpoint(self.plan.initial)
-                self.network.load_state_dict(initial.network)
+                self._begin_with(initial)
                 self.cases += f", first weights of a run on {initial.cases}"
             return
         checkpoint = load_checkpoint(run)
@@ -241,6 +241,16 @@ class Trainer:
         self.step, self.seconds = checkpoint.step, checkpoint.seconds
         self.norm_frozen, self.best_dice = checkpoint.norm_frozen, checkpoint.best_dice
         trim_curve(run, self.step)
+
+    def _begin_with(self, initial: Checkpoint) -> None:
+        """Takes a run's weights; raises RunError for those of another network."""
+        first, own = initial.config(), self.config
+        if (first.architecture, first.channels) != (own.architecture, own.channels):
+            raise RunError(
+                f"{self.plan.initial} holds a {first.architecture} of channels {first.channels}, "
+                f"configuration {own.name} needs a {own.architecture} of {own.channels}"
+            )
+        self.network.load_state_dict(initial.network)
 
     def _require_same(self, checkpoint: Checkpoint) -> None:
         """Raises RunError where a resumed run would not be the one that was begun."""

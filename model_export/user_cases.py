@@ -39,6 +39,9 @@ SAME_PLACE_MM = 0.1
 LARGEST_SHEAR = 2e-3
 """Largest cosine between two voxel axes: 0.1 degrees off a right angle, as for DICOM."""
 
+LEAST_BONE_HU = 150.0
+"""Cancellous bone of the young exceeds it, and so does any cortex."""
+
 UNREADABLE = (nib.filebasedimages.ImageFileError, zipfile.BadZipFile, OSError, EOFError)
 """What reading a broken file raises, besides errors of ours."""
 
@@ -49,6 +52,8 @@ def user_case_folders(folder: Path) -> tuple[Path, ...]:
     Raises:
         CaseError: if there is none.
     """
+    if not folder.is_dir():
+        raise CaseError(f"there is no folder {folder}")
     found = tuple(sorted(path for path in folder.iterdir() if path.is_dir()))
     if not found:
         raise CaseError(f"{folder} holds no folder; each case is one")
@@ -78,8 +83,7 @@ def user_case(folder: Path) -> SourceCase:
 def _read(folder: Path) -> SourceCase:
     subject, side = _subject_and_side(folder)
     volume = _read_ct(folder)
-    if int(volume.hu.min()) >= 0:
-        raise CaseError("the CT has no value below 0; HU are needed, in which fat is about -100")
+    _require_hu(volume.hu)
     order = AxisOrder.closest_to_spl(volume.geometry)
     grid = order.apply_geometry(volume.geometry)
     periosteal = _read_mask(folder / "periosteal.nii.gz", grid)
@@ -107,6 +111,20 @@ def _read(folder: Path) -> SourceCase:
     )
 
 
+def _require_hu(values: npt.NDArray[np.generic]) -> None:
+    """Raises CaseError for values that are no numbers, or cannot be HU of fat and bone."""
+    if not np.isfinite(values).all():
+        raise CaseError("the CT holds values that are no numbers; every voxel needs its HU")
+    low, high = float(values.min()), float(values.max())
+    if low >= 0:
+        raise CaseError("the CT has no value below 0; HU are needed, in which fat is about -100")
+    if high < LEAST_BONE_HU:
+        raise CaseError(
+            f"the CT's values reach from {low:g} to {high:g}; HU are needed, in which the cortex "
+            f"of a femur exceeds {LEAST_BONE_HU:g}"
+        )
+
+
 def _subject_and_side(folder: Path) -> tuple[str, str]:
     path = folder / SIDE_NAME
     for suffix in (LEFT_SUFFIX, RIGHT_SUFFIX):
@@ -118,7 +136,10 @@ def _subject_and_side(folder: Path) -> tuple[str, str]:
             f"its side is unknown; name the folder ..{LEFT_SUFFIX} or ..{RIGHT_SUFFIX}, or write "
             f"left or right into {SIDE_NAME}"
         )
-    return folder.name.removesuffix(LEFT_SUFFIX).removesuffix(RIGHT_SUFFIX), side
+    subject = folder.name.removesuffix(f"_{side}")
+    if subject.endswith((LEFT_SUFFIX, RIGHT_SUFFIX)):
+        raise CaseError(f"its name and {SIDE_NAME} ({side}) name different sides; correct one")
+    return subject, side
 
 
 def _read_ct(folder: Path) -> CtVolume:
@@ -184,11 +205,20 @@ def _read_nifti(path: Path) -> tuple[npt.NDArray[np.generic], VolumeGeometry]:
 def sources_in(folder: Path) -> Iterator[SourceCase | CaseError]:
     """Every case of a folder, or why it is refused, in order of name.
 
+    A case is refused, too, where an earlier folder has the same subject and side.
+
     Raises:
         CaseError: if the folder holds none.
     """
-    for case in user_case_folders(folder):
+    seen: dict[str, str] = {}
+    for path in user_case_folders(folder):
         try:
-            yield user_case(case)
+            case = user_case(path)
         except CaseError as error:
             yield error
+            continue
+        first = seen.setdefault(case.name, path.name)
+        if first == path.name:
+            yield case
+        else:
+            yield CaseError(f"case {path.name}: {first} is {case.name} already; rename one")

@@ -26,7 +26,7 @@ class DiceFit(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     intercept: float
-    slope: float
+    slope: float = Field(gt=0, description="the more doubt, the lower the Dice")
     cases: int = Field(ge=3)
     correlation: float = Field(ge=-1, le=1)
 

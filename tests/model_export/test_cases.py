@@ -78,7 +78,7 @@ def test_hu_and_labels_are_not_shifted_against_each_other(right: bool):
         hu=np.where(ball, 1000, 0).astype(np.float32),
         periosteal=ball,
         endosteal=np.zeros_like(ball),
-        trust=np.full(ball.shape, 2, dtype=np.uint8),
+        trust=np.full(ball.shape, 1, dtype=np.uint8),
     )
     case = to_training_case(source)
     labels = ndimage.center_of_mass(case.periosteal)
@@ -133,6 +133,16 @@ def test_an_empty_mask_is_refused(make_case: Callable[..., TrainingCase]):
     case = make_case("hollow")
     with pytest.raises(CaseError, match="case hollow: the periosteal mask is empty"):
         replace(case, periosteal=np.zeros_like(case.periosteal), endosteal=case.endosteal * 0)
+
+
+def test_an_empty_endosteal_mask_is_refused_where_it_is_trusted(
+    make_case: Callable[..., TrainingCase],
+):
+    case = make_case("solid")
+    nothing = np.zeros_like(case.endosteal)
+    with pytest.raises(CaseError, match="case solid: the endosteal mask is empty, yet trusted"):
+        replace(case, endosteal=nothing)
+    assert not replace(case, endosteal=nothing, trust=case.trust // 2).endosteal.any()
 
 
 def test_an_endosteal_mask_outside_the_periosteal_one_is_refused(

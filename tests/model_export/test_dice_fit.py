@@ -31,9 +31,15 @@ def test_a_power_law_is_found_again() -> None:
 
 @pytest.mark.parametrize(
     ("entropies", "dice"),
-    [(ENTROPIES[:9], DICE[:9]), (ENTROPIES, (0.9,) * 12), ((0.1,) * 12, DICE), ((), ())],
+    [
+        (ENTROPIES[:9], DICE[:9]),
+        (ENTROPIES, (0.9,) * 12),
+        ((0.1,) * 12, DICE),
+        ((), ()),
+        (ENTROPIES, DICE[::-1]),
+    ],
 )
-def test_too_few_femurs_or_all_alike_give_no_fit(
+def test_too_few_femurs_all_alike_or_the_wrong_way_round_give_no_fit(
     entropies: tuple[float, ...], dice: tuple[float, ...]
 ) -> None:
     assert fit_dice(entropies, dice) is None
@@ -69,4 +75,4 @@ def test_the_report_says_which_fit_there_is() -> None:
     fits = DiceFits(periosteal=fit_dice(ENTROPIES, DICE), endosteal=None)
     sentences = doubt_sentences(fits)
     assert "- periosteal: 12 femurs, intercept -0.693, slope 2.000, r = 1.000" in sentences
-    assert "- endosteal: fewer than 10 femurs, or all alike: no fit" in sentences
+    assert "- endosteal: no fit: fewer than 10 femurs, all alike, or unrelated" in sentences

@@ -245,3 +245,22 @@ def test_a_curve_torn_by_a_kill_does_not_stop_a_run(
     (plan.run / "curve.csv").write_text(curve)
     _train(Trainer(tiny, plan))
     assert [row[0] for row in _rows(plan.run)] == ["step", *steps, "3"]
+
+
+def test_first_weights_of_another_network_are_refused(
+    tmp_path: Path, cases: Path, tiny: TrainingConfig
+):
+    sets = CaseSets.of_folder(cases)
+    first = tmp_path / "first"
+    _train(Trainer(tiny, RunPlan(sets, first, Budget(steps=1))))
+    wider = tiny.model_copy(update={"channels": (2, 2, 2, 2, 4)})
+    with pytest.raises(RunError, match=r"holds a vnet of channels \(2, 2, 2, 2, 2\)"):
+        Trainer(wider, RunPlan(sets, tmp_path / "second", Budget(steps=1), first))
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04"])
+def test_a_file_that_is_no_checkpoint_is_refused_by_name(tmp_path: Path, content: bytes):
+    path = tmp_path / "junk.pt"
+    path.write_bytes(content)
+    with pytest.raises(RunError, match=r"junk\.pt is no checkpoint of `train`, or torn"):
+        load_checkpoint(path)

@@ -1,3 +1,4 @@
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -88,6 +89,7 @@ def test_the_ct_may_be_dicom(folder: Path, as_zip: bool):
 
 
 def test_a_right_femur_is_told_by_its_folder_or_its_side_file(folder: Path):
+    folder = folder.rename(folder.parent / "anna")
     (folder / "side.txt").write_text("Right\n")
     assert (user_case(folder).name, user_case(folder).right) == ("anna_right", True)
     (folder / "side.txt").unlink()
@@ -124,8 +126,15 @@ def _sheared(folder: Path) -> None:
     nib.save(image, folder / "ct.nii.gz")
 
 
+def _not_a_number(folder: Path) -> None:
+    hu = _arrays()["ct"].astype(np.float32)
+    hu[0, 0, 0] = np.nan
+    write_nifti(hu, GRID, folder / "ct.nii.gz")
+
+
 BROKEN: list[tuple[Callable[[Path], object], str]] = [
     (_break_side, "its side is unknown"),
+    (lambda f: (f / "side.txt").write_text("right"), r"its name and side.txt \(right\) name"),
     (lambda f: (f / "ct.nii.gz").unlink(), "found 0 CTs, needed one of"),
     (lambda f: (f / "ct").mkdir(), "found 2 CTs"),
     (lambda f: (f / "endosteal.nii.gz").unlink(), "endosteal.nii.gz is missing"),
@@ -134,6 +143,8 @@ BROKEN: list[tuple[Callable[[Path], object], str]] = [
     (_other_place, "different grids: they lie 1.0 mm apart"),
     (_sheared, "sheared"),
     (lambda f: _rewrite(f, "ct", lambda a: np.abs(a, out=a)), "no value below 0"),
+    (lambda f: _rewrite(f, "ct", lambda a: np.sign(a, out=a)), "values reach from -1 to 1"),
+    (_not_a_number, "values that are no numbers"),
     (lambda f: _rewrite(f, "periosteal", lambda a: a.fill(0)), "periosteal.nii.gz is empty"),
     (lambda f: _rewrite(f, "endosteal", lambda a: a.fill(0)), "endosteal.nii.gz is empty"),
     (lambda f: _rewrite(f, "endosteal", lambda a: a[3].fill(1)), "lie outside the periosteal"),
@@ -169,3 +180,16 @@ def test_one_refused_case_does_not_keep_the_others_out(folder: Path):
     assert isinstance(second, CaseError)
     with pytest.raises(CaseError, match="holds no folder"):
         list(sources_in(folder))
+    with pytest.raises(CaseError, match="there is no folder"):
+        list(sources_in(folder / "missing"))
+
+
+def test_a_second_case_of_the_same_subject_and_side_is_refused(folder: Path):
+    twin = shutil.copytree(folder, folder.parent / "anna")
+    (twin / "side.txt").write_text("left")
+    refused, kept = (
+        source if isinstance(source, CaseError) else source.name
+        for source in reversed(list(sources_in(folder.parent)))
+    )
+    assert kept == "anna_left"
+    assert "case anna_left: anna is anna_left already" in str(refused)
