@@ -28,20 +28,22 @@ THIN_CORTEX_VOXELS_ZYX = (1, 3, 3)
 """A periosteal surface voxel this near to the endosteal mask covers a thin cortex (under 2 mm)."""
 
 
-def annotated_series(data: Path) -> Iterator[SourceCase]:
+def annotated_series(data: Path, *, trust_thin_cortex: bool = False) -> Iterator[SourceCase]:
     """Every annotated series, cropped to its femur and ``MARGIN_MM`` around it, in order of name.
 
     Args:
         data: the reference data folder.
+        trust_thin_cortex: keep the annotators' trust in the surface over a thin cortex, to score
+            with; training leaves it out.
 
     Raises:
         CaseError: where a series is missing, or its masks lie on another grid than its CT.
     """
     for folder in sorted((data / "annotations").glob("STS_*")):
-        yield _source_case(data, folder)
+        yield _source_case(data, folder, trust_thin_cortex)
 
 
-def _source_case(data: Path, folder: Path) -> SourceCase:
+def _source_case(data: Path, folder: Path, trust_thin_cortex: bool) -> SourceCase:
     archives = list((data / "ct_series").glob(f"*/{folder.name}.zip"))
     if len(archives) != 1:
         raise CaseError(f"case {folder.name}: found {len(archives)} series of that name, need one")
@@ -56,6 +58,8 @@ def _source_case(data: Path, folder: Path) -> SourceCase:
         raise CaseError(f"case {folder.name}: the periosteal mask is empty")
     spacing_mm = order.apply_geometry(volume.geometry).spacing_mm
     box = femur_box(periosteal > 0, spacing_mm)
+    if not trust_thin_cortex:
+        trust = np.where(_thin_cortex_surface(periosteal > 0, endosteal > 0), TRUST_NONE, trust)
     side = str(json.loads((folder / "notes.json").read_text())["side"])
     return SourceCase(
         name=folder.name,
@@ -65,7 +69,7 @@ def _source_case(data: Path, folder: Path) -> SourceCase:
         hu=order.apply(volume.hu.astype(np.float32))[box],
         periosteal=periosteal[box] > 0,
         endosteal=endosteal[box] > 0,
-        trust=np.where(_thin_cortex_surface(periosteal > 0, endosteal > 0), TRUST_NONE, trust)[box],
+        trust=trust[box],
     )
 
 
