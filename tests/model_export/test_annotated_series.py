@@ -32,3 +32,12 @@ def test_the_surface_over_a_thin_cortex_is_not_learned_from_half_maximum_labels(
     assert (source.trust[surface & (depth_mm < 1.5)] == 0).all()
     thick_shaft = (surface & (depth_mm > 5))[10:20]
     assert (source.trust[10:20][thick_shaft] > 0).mean() > 0.75
+
+
+def test_scores_may_ask_for_the_trust_that_training_leaves_out():
+    learned, scored = (
+        next(iter(annotated_series(DATA, trust_thin_cortex=keep))).trust for keep in (False, True)
+    )
+    differs = learned != scored
+    assert differs.any()
+    assert (learned[differs] == 0).all()
