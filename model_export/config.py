@@ -28,6 +28,7 @@ ConfigurationName = Literal[
     "cpu",
     "cpu-refine",
     "cpu-settle",
+    "cpu-pelvis",
     "cpu-unet",
     "cpu-cropped",
     "smoke",
@@ -244,6 +245,17 @@ DEPARTURES: dict[ConfigurationName, Departure] = {
     # out where the joint is narrow: patches as wide, as few of them on other bone as in ``cpu``.
     "cpu-settle": Departure(
         "cpu", {"patch_zyx": (48, 96, 96), "learning_rate": 3e-4, "freeze_norm_at": 1e-6}
+    ),
+    # A last round with scans that show the pelvis up to the sacrum, which passed for femur: twice
+    # as many patches on other bone as in ``cpu-settle``.
+    "cpu-pelvis": Departure(
+        "cpu",
+        {
+            "patch_zyx": (48, 96, 96),
+            "learning_rate": 3e-4,
+            "freeze_norm_at": 1e-6,
+            "background_share": 0.2,
+        },
     ),
     # The two ablations within a CPU's reach. The network of the cropped CT is used on all of the
     # crop, so that it also trains on other bone and its loss counts all that it sees.

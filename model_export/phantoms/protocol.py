@@ -28,6 +28,14 @@ SHORT_SHARE = 0.25
 """Shares of the scans whose field of view is cropped, that begin below the top of the head or that
 end soon after the lesser trochanter."""
 
+WHOLE_PELVIS_SHARE = 0.2
+"""Share of the scans that show the pelvis up to the sacrum, as one of abdomen and pelvis does."""
+
+PELVIS_ABOVE_HEAD_MM = (60.0, 140.0)
+PELVIS_MEDIAL_MM = (50.0, 100.0)
+"""Ranges of what such a scan shows above the head's top and medial of the femur; a crop of it goes
+as far (``service.pipeline.crop``)."""
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -84,6 +92,11 @@ def draw_protocol(seed: int, side: int) -> Protocol:
         margins[own.integers(0, 4)] = own.uniform(-18, 5)
     cut_top = own.random() < CUT_TOP_SHARE
     short = own.random() < SHORT_SHARE
+    above_head = own.uniform(-20, -4) if cut_top else own.uniform(10, 45)
+    below_lesser = own.uniform(5, 40) if short else own.uniform(40, 140)
+    if own.random() < WHOLE_PELVIS_SHARE:
+        above_head = own.uniform(*PELVIS_ABOVE_HEAD_MM)
+        margins[side] = own.uniform(*PELVIS_MEDIAL_MM)
     return Protocol(
         pixel_mm=pixel,
         slice_mm=spacing,
@@ -94,7 +107,7 @@ def draw_protocol(seed: int, side: int) -> Protocol:
         noise_hu=noise,
         noise_grain_mm=0.45 if bone_kernel else float(shared.uniform(0.5, 0.9)),
         streak_noise_hu=float(shared.uniform(3, 12)) if shared.random() < STREAKED_SHARE else 0.0,
-        above_head_mm=float(own.uniform(-20, -4) if cut_top else own.uniform(10, 45)),
-        below_lesser_mm=float(own.uniform(5, 40) if short else own.uniform(40, 140)),
+        above_head_mm=float(above_head),
+        below_lesser_mm=float(below_lesser),
         margins_mm=(float(margins[0]), float(margins[1]), float(margins[2]), float(margins[3])),
     )

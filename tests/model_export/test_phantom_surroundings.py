@@ -84,3 +84,13 @@ def test_streaks_stay_in_the_slices_of_the_metal_and_fade_away_from_it():
     assert touched.min() >= 1
     assert touched.max() <= 19
     assert np.abs(image[:, :, :5]).mean() > np.abs(image[:, :, -5:]).mean()
+
+
+def test_one_scan_in_five_shows_the_pelvis_far_above_and_medial_of_the_femur():
+    for side, medial in ((0, 0), (1, 1)):
+        drawn = [draw_protocol(seed, side) for seed in range(5000, 5150)]
+        whole = [p for p in drawn if p.above_head_mm > 50]
+        assert len(whole) == pytest.approx(30, abs=12)
+        # a left femur's medial border is at low x
+        assert min(p.margins_mm[medial] for p in whole) >= 50
+        assert max(p.margins_mm[1 - medial] for p in whole) <= 40
