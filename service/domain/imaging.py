@@ -17,6 +17,7 @@ from service.domain.findings import (
     QualityFlag,
     SeriesCandidate,
 )
+from service.domain.frozen import Vector
 from service.domain.geometry import AxisOrder, Box, SpacingMm, VolumeGeometry
 from service.errors import GeometryError
 
@@ -35,7 +36,6 @@ class FemurRegion(IntEnum):
 
 COMBINATION = (FemurRegion.NECK, FemurRegion.TROCHANTER, FemurRegion.INTERTROCHANTER)
 """What the paper's Table 2 sums up beside the head; DXA's total hip."""
-
 TOTAL = (FemurRegion.HEAD, *COMBINATION)
 
 
@@ -160,10 +160,12 @@ class FemurCrop:
     Attributes:
         side: left or right, by the patient.
         box: voxels of the volume that hold the femur in view, with a margin.
+        bone_lps_mm: inside bone taken for the femur's, for which the box was laid; may be empty.
     """
 
     side: FemurSide
     box: Box
+    bone_lps_mm: tuple[Vector, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,12 +175,14 @@ class CroppedVolume:
     Attributes:
         side: left or right, by the patient.
         hu: float32 ``[z, y, x]``.
-        geometry: of ``hu``; it stays true to the patient, so a right femur's x axis points right.
+        geometry: true to the patient, so a right femur's x axis points right.
+        bone_lps_mm: see ``FemurCrop``.
     """
 
     side: FemurSide
     hu: npt.NDArray[np.float32]
     geometry: VolumeGeometry
+    bone_lps_mm: tuple[Vector, ...] = ()
 
     def __post_init__(self) -> None:
         _frozen(self.hu, self.geometry, "hu")

@@ -44,7 +44,7 @@ class Surface:
     """One surface on the networks' grid and how it was cut out of the probabilities.
 
     Attributes:
-        probabilities: of the network.
+        probabilities: of the network, 0 in what else it marked.
         threshold: Otsu's.
         mask: bool ``[z, y, x]`` on the probabilities' grid, one component without holes.
     """
@@ -69,7 +69,11 @@ def find_surface(
     threshold = find_threshold(probabilities)
     if threshold is None:
         return None
-    return Surface(probabilities, threshold, solid(probabilities.values > threshold.value))
+    marked = probabilities.values > threshold.value
+    bone_zyx = probabilities.geometry.lps_to_index(np.reshape(crop.bone_lps_mm, (-1, 3)))
+    mask = solid(marked, bone_zyx)
+    alone = np.where(marked & ~mask, np.float32(0), probabilities.values)
+    return Surface(ProbabilityMap(alone, probabilities.geometry), threshold, mask)
 
 
 def is_femur(periosteal: Surface) -> bool:

@@ -12,7 +12,8 @@ import numpy as np
 from scipy import ndimage
 
 from service.domain.findings import FemurSide
-from service.domain.geometry import Box
+from service.domain.frozen import Vector
+from service.domain.geometry import Box, VolumeGeometry
 from service.domain.imaging import CtVolume, FemurCrop
 from service.pipeline.bone_tracks import (
     SearchGrid,
@@ -73,13 +74,12 @@ def find_femurs(volume: CtVolume) -> tuple[FemurCrop, ...]:
     trochanters = trochanter_tracks(grid)
     crops = []
     for side in FemurSide:
-        shaft = _shaft(shafts, side, midline_mm)
-        boxes = [_box_around(track, volume, side) for track in shaft]
-        if not any(track_length_mm(track, grid) >= CERTAIN_SHAFT_MM for track in shaft):
-            lateral = _most_lateral(trochanters, side, midline_mm)
-            boxes += [_box_around(track, volume, side) for track in lateral]
-        if boxes:
-            crops.append(FemurCrop(side, _union(boxes)))
+        tracks = _shaft(shafts, side, midline_mm)
+        if not any(track_length_mm(track, grid) >= CERTAIN_SHAFT_MM for track in tracks):
+            tracks += _most_lateral(trochanters, side, midline_mm)
+        if tracks:
+            boxes = [_box_around(track, volume, side) for track in tracks]
+            crops.append(FemurCrop(side, _union(boxes), _centres(tracks, volume.geometry)))
     return tuple(crops)
 
 
@@ -96,6 +96,15 @@ def _most_lateral(tracks: list[Track], side: FemurSide, midline_mm: float) -> li
     farthest = int(np.argmax(lateral_mm)) if tracks else -1
     found = farthest >= 0 and lateral_mm[farthest] > LATERAL_OF_MIDLINE_MM
     return [tracks[farthest]] if found else []
+
+
+def _centres(tracks: list[Track], geometry: VolumeGeometry) -> tuple[Vector, ...]:
+    """The middle of each section, LPS mm."""
+    spacing = geometry.spacing_mm
+    middles = [(s.slice_index, *s.centre_yx_mm) for track in tracks for s in track]
+    # positions in plane count from the outer border of voxel 0
+    voxels = [(z, y / spacing.y - 0.5, x / spacing.x - 0.5) for z, y, x in middles]
+    return tuple((float(x), float(y), float(z)) for x, y, z in geometry.index_to_lps(voxels))
 
 
 def _union(boxes: list[Box]) -> Box:

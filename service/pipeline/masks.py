@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
-from service.domain.geometry import VolumeGeometry
+from service.domain.geometry import FloatArray, VolumeGeometry
 from service.domain.imaging import BoolArray, CroppedVolume, FieldOfViewCuts, ProbabilityMap
 from service.pipeline.resampling import resample
 
@@ -17,6 +17,8 @@ FOREGROUND_PROBABILITY = 0.5
 
 CONFIDENT_THRESHOLDS = (0.2, 0.8)
 """An Otsu threshold outside means that the two classes are not well apart."""
+
+NOWHERE: FloatArray = np.zeros((0, 3))
 
 MIN_FEMUR_CM3 = 8.0
 """Less than a slab of shaft 10 mm long; a smaller find is not a femur."""
@@ -49,16 +51,26 @@ def find_threshold(probabilities: ProbabilityMap) -> OtsuThreshold | None:
     return OtsuThreshold(value, low <= value <= high)
 
 
-def solid(mask: BoolArray) -> BoolArray:
-    """The largest 26-connected component with its holes filled; all false stays all false."""
+def solid(mask: BoolArray, through_zyx: FloatArray = NOWHERE) -> BoolArray:
+    """The largest 26-connected component with its holes filled; all false stays all false.
+
+    Args:
+        mask: bool ``[z, y, x]``.
+        through_zyx: indices ``[n, 3]``. Only components with a voxel at one of them count, unless
+            there is none: on a scan of the whole pelvis what is largest need not be the femur.
+    """
     labels, count = ndimage.label(mask, structure=np.ones((3, 3, 3), dtype=bool))
     filled = np.zeros_like(mask)
     if count == 0:
         return filled
-    largest = int(np.bincount(labels[mask]).argmax())
+    sizes = np.bincount(labels[mask])
+    at = np.rint(through_zyx).astype(np.int64)
+    met = labels[tuple(at[((at >= 0) & (at < mask.shape)).all(axis=1)].T)]
+    met = met[met > 0]
+    chosen = int(met[sizes[met].argmax()] if met.size else sizes.argmax())
     # a hole lies within the component's bounding box, a fraction of the crop
-    box = ndimage.find_objects(labels, largest)[largest - 1]
-    filled[box] = ndimage.binary_fill_holes(labels[box] == largest)
+    box = ndimage.find_objects(labels, chosen)[chosen - 1]
+    filled[box] = ndimage.binary_fill_holes(labels[box] == chosen)
     return filled
 
 

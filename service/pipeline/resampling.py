@@ -132,4 +132,4 @@ def to_network_grid(volume: CtVolume, crop: FemurCrop, spacing_mm: SpacingMm) ->
     flipped = source.flip_x() if crop.side is FemurSide.RIGHT else source
     target = network_geometry(flipped, spacing_mm)
     hu = resample(volume.hu[crop.box.slices], source, target, outside=AIR_HU)
-    return CroppedVolume(crop.side, hu, target)
+    return CroppedVolume(crop.side, hu, target, crop.bone_lps_mm)

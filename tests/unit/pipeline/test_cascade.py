@@ -55,6 +55,17 @@ def test_a_surface_is_what_the_network_marks() -> None:
     np.testing.assert_array_equal(outer_of(crop).mask, crop.hu > 0)
 
 
+def test_of_two_bones_the_surface_is_that_of_the_one_the_crop_was_made_for() -> None:
+    crop = crop_of_bone()
+    hu = crop.hu.copy()
+    hu[2:4, 2:4, 2:4] = 1000.0
+    small = CroppedVolume(crop.side, hu, GRID, (tuple(GRID.index_to_lps((2, 2, 3))),))
+    outer = outer_of(small)
+    assert outer.mask.sum() == 8
+    assert outer.probabilities.values.sum() == 8
+    assert outer_of(CroppedVolume(crop.side, hu, GRID)).mask.sum() == (crop.hu > 0).sum()
+
+
 def test_a_network_that_sees_nothing_finds_no_surface() -> None:
     assert find_surface(crop_of_bone(), Above(5000.0), 32, lambda: None) is None
 

@@ -74,6 +74,14 @@ def test_sides_are_told_by_the_body_when_the_patient_lies_off_centre() -> None:
     assert crops[0].box.start_zyx[2] > crops[1].box.start_zyx[2]
 
 
+@pytest.mark.parametrize("shaft", [90.0, -90.0])
+def test_a_crop_says_where_its_bone_is(shaft: float) -> None:
+    (crop,) = find_femurs(thighs(shaft))
+    x, y, z = np.array(crop.bone_lps_mm).T
+    assert np.hypot(x - shaft, y).max() < 2.5
+    assert np.ptp(z) > 60
+
+
 @pytest.mark.parametrize(("shaft", "side"), [(90.0, FemurSide.LEFT), (-90.0, FemurSide.RIGHT)])
 def test_the_box_reaches_further_medially_than_laterally(shaft: float, side: FemurSide) -> None:
     volume = thighs(shaft)

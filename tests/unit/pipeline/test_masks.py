@@ -52,6 +52,27 @@ def test_only_the_largest_component_stays_and_its_holes_are_filled() -> None:
     assert not kept[3, 3, 10]
 
 
+@pytest.mark.parametrize(
+    ("through", "kept_voxels"),
+    [((5, 1, 11), 8), ((0, 0, 8), 64), ((99, 0, 0), 64)],
+    ids=["in the smaller one", "in neither", "outside"],
+)
+def test_the_component_asked_for_is_kept_however_small(
+    through: tuple[int, int, int], kept_voxels: int
+) -> None:
+    mask = np.zeros((7, 7, 12), dtype=bool)
+    mask[:4, :4, :4] = True
+    mask[4:6, :2, 10:] = True
+    assert solid(mask, np.array([through])).sum() == kept_voxels
+
+
+def test_of_components_asked_for_the_largest_is_kept() -> None:
+    mask = np.zeros((1, 1, 12), dtype=bool)
+    mask[..., 0:1], mask[..., 3:5], mask[..., 7:12] = True, True, True
+    kept = solid(mask, np.array([(0, 0, 0), (0, 0, 3), (0, 0, 4)]))
+    np.testing.assert_array_equal(np.flatnonzero(kept), (3, 4))
+
+
 def test_nothing_stays_nothing() -> None:
     assert not solid(np.zeros((3, 3, 3), dtype=bool)).any()
 
