@@ -151,10 +151,12 @@ def export(
     """Write the network as ONNX if ONNX Runtime computes what torch does."""
     from model_export.checkpoint import load_checkpoint, model_file
     from model_export.dice_fit import read_fit
-    from model_export.onnx_export import publish
+    from model_export.onnx_export import publish, weights_sha256
 
-    role = load_checkpoint(model_file(run)).config().role
-    fit = None if dice_fits is None else read_fit(dice_fits, role)
+    fit = None
+    if dice_fits is not None:
+        role = load_checkpoint(model_file(run)).config().role
+        fit = read_fit(dice_fits, role, weights_sha256(run))
     difference = publish(run, out, fit)
     typer.echo(f"{out}: largest difference between torch and ONNX Runtime {difference:.1e}")
 

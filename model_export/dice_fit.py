@@ -5,17 +5,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from model_export.case_sets import subject_of
 from model_export.cases import CaseError
 from model_export.config import Role
 from model_export.evaluation import FemurScore
 from service.domain.model_contract import DiceFit
-from service.pipeline.confidence import SMALLEST_ENTROPY_BITS
+from service.pipeline.confidence import SMALLEST_ENTROPY_BITS, expected_dice
 
 LEAST_CASES = 10
 """Two numbers are fitted; fewer femurs would not tell how well."""
@@ -27,16 +28,31 @@ SMALLEST_ERROR = 1e-4
 """Of ``1 - DSC``; keeps the logarithm finite."""
 
 
-class DiceFits(BaseModel):
-    """Of both networks; null where too few femurs were scored."""
+class NetworkFit(BaseModel):
+    """The fit of one network.
+
+    Attributes:
+        weights_sha256: of the network (``onnx_export.weights_sha256``).
+        fit: null where too few femurs were scored, or doubt and Dice are unrelated.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    periosteal: DiceFit | None
-    endosteal: DiceFit | None
+    weights_sha256: str
+    fit: DiceFit | None
 
-    def of(self, role: Role) -> DiceFit | None:
-        """The fit of one network."""
+
+class DiceFits(BaseModel):
+    """Of both networks, and the stride they were scored at."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stride_z: int
+    periosteal: NetworkFit
+    endosteal: NetworkFit
+
+    def of(self, role: Role) -> NetworkFit:
+        """That of one network."""
         return self.periosteal if role == "periosteal" else self.endosteal
 
 
@@ -79,30 +95,67 @@ def fit_dice(entropies_bits: Sequence[float], dice: Sequence[float]) -> DiceFit 
     )
 
 
-def fit_all(scores: Sequence[FemurScore]) -> DiceFits:
-    """The fits of both networks over an evaluation."""
-    return DiceFits(
-        periosteal=fit_dice(*doubts_and_dice(scores, "periosteal")),
-        endosteal=fit_dice(*doubts_and_dice(scores, "endosteal")),
-    )
+def fit_all(scores: Sequence[FemurScore], weights: Mapping[Role, str], stride_z: int) -> DiceFits:
+    """The fits of both networks over an evaluation.
+
+    Args:
+        scores: of all femurs.
+        weights: digest of each network's weights.
+        stride_z: they were scored at.
+    """
+
+    def of(role: Role) -> NetworkFit:
+        fit = fit_dice(*doubts_and_dice(scores, role))
+        return NetworkFit(weights_sha256=weights[role], fit=fit)
+
+    return DiceFits(stride_z=stride_z, periosteal=of("periosteal"), endosteal=of("endosteal"))
 
 
-def read_fit(path: Path, role: Role) -> DiceFit:
+def expected_and_reached(
+    scores: Sequence[FemurScore], role: Role
+) -> tuple[list[float], list[float]]:
+    """The Dice that the fit to all other subjects expects of each femur, and its own.
+
+    Returns:
+        Both empty where the others allow no fit.
+    """
+    pairs = []
+    for score in scores:
+        subject = subject_of(Path(score.name))
+        others = [other for other in scores if subject_of(Path(other.name)) != subject]
+        fit = fit_dice(*doubts_and_dice(others, role))
+        if fit is not None:
+            own = zip(*doubts_and_dice([score], role), strict=True)
+            pairs += [(expected_dice(entropy, fit), dice) for entropy, dice in own]
+    return [expected for expected, _ in pairs], [dice for _, dice in pairs]
+
+
+def read_fit(path: Path, role: Role, weights_sha256: str) -> DiceFit:
     """One network's fit from a file written by ``evaluate``.
+
+    Args:
+        path: of the file.
+        role: of the network.
+        weights_sha256: of its weights, to which the fit must belong.
 
     Raises:
         CaseError: if the file is none, or holds no fit of that network.
     """
     try:
-        fit = DiceFits.model_validate_json(path.read_bytes()).of(role)
+        found = DiceFits.model_validate_json(path.read_bytes()).of(role)
     except (OSError, ValidationError) as error:
         raise CaseError(f"{path} is no dice_fits.json of `evaluate`: {error}") from error
-    if fit is None:
+    if found.weights_sha256 != weights_sha256:
+        raise CaseError(
+            f"{path} holds the fit of another {role} network: its weights are "
+            f"{found.weights_sha256[:16]}, those to export {weights_sha256[:16]}; evaluate these"
+        )
+    if found.fit is None:
         raise CaseError(
             f"{path} holds no fit of the {role} network: fewer than {LEAST_CASES} femurs, all "
             "alike, or doubt and Dice unrelated; evaluate on more"
         )
-    return fit
+    return found.fit
 
 
 def doubt_sentences(fits: DiceFits) -> str:
@@ -111,7 +164,7 @@ def doubt_sentences(fits: DiceFits) -> str:
         "How well the networks' entropy within two voxels of a surface predicts its DSC: "
         "ln(1 - DSC) = intercept + slope x ln(entropy in bits), fitted to these femurs."
     ]
-    for role, fit in (("periosteal", fits.periosteal), ("endosteal", fits.endosteal)):
+    for role, fit in (("periosteal", fits.periosteal.fit), ("endosteal", fits.endosteal.fit)):
         if fit is None:
             lines.append(
                 f"- {role}: no fit: fewer than {LEAST_CASES} femurs, all alike, or unrelated"

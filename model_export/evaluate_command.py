@@ -15,6 +15,8 @@ from pydantic import TypeAdapter
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from model_export.cases import CaseError, load_case
+from model_export.config import Role
+from model_export.dice_fit import DiceFits, doubt_sentences, fit_all
 from model_export.evaluation import (
     Cascade,
     EndostealInput,
@@ -66,6 +68,7 @@ def evaluate(
     ] = "masked",
 ) -> None:
     """Score both networks as production runs them: the paper's tables and figures; resumable."""
+    from model_export.onnx_export import weights_sha256
     from model_export.predictor import open_predictor
 
     networks = Networks(
@@ -76,7 +79,13 @@ def evaluate(
     if not paths:
         raise CaseError(f"no case in {cases}; `prepare` writes them")
     scores = tuple(_scored(paths, cascade, out))
-    _write_tables(scores, cascade, out)
+    weights: dict[Role, str] = {
+        "periosteal": weights_sha256(periosteal),
+        "endosteal": weights_sha256(endosteal),
+    }
+    fits = fit_all(scores, weights, stride_z)
+    (out / FITS_NAME).write_text(fits.model_dump_json(indent=2))
+    _write_tables(scores, cascade, fits, out)
     _draw_figures(scores, cases, out)
     typer.echo((out / REPORT_NAME).read_text())
 
@@ -173,16 +182,15 @@ def _save_masks(found: FemurMasks, path: Path) -> None:
     np.savez_compressed(path, periosteal=found.periosteal, endosteal=found.endosteal)
 
 
-def _write_tables(scores: Sequence[FemurScore], cascade: Cascade, out: Path) -> None:
-    from model_export.dice_fit import doubt_sentences, fit_all
+def _write_tables(
+    scores: Sequence[FemurScore], cascade: Cascade, fits: DiceFits, out: Path
+) -> None:
     from model_export.result_tables import cases_table, seconds_sentence, table_1, table_2
 
     first, second = table_1(scores), table_2(scores)
     first.write_csv(out / "table_1.csv")
     second.write_csv(out / "table_2.csv")
     cases_table(scores).write_csv(out / "cases.csv")
-    fits = fit_all(scores)
-    (out / FITS_NAME).write_text(fits.model_dump_json(indent=2))
     networks = (cascade.networks.periosteal, cascade.networks.endosteal)
     models = "; ".join(f"{n.contract.role} `{n.sha256[:16]}` ({n.provider})" for n in networks)
     sections = (

@@ -13,12 +13,11 @@ from matplotlib.lines import Line2D
 
 from model_export.cases import TrainingCase
 from model_export.config import Role
-from model_export.dice_fit import doubts_and_dice, fit_dice
+from model_export.dice_fit import expected_and_reached
 from model_export.evaluation import FemurScore, reference_masks
 from model_export.result_tables import relative_errors_percent
 from model_export.volumes import TARGETS
 from service.domain.imaging import BoolArray, FemurMasks
-from service.pipeline.confidence import expected_dice
 
 DOTS_PER_INCH = 110
 NETWORK_COLOUR, REFERENCE_COLOUR = "lime", "yellow"
@@ -132,20 +131,25 @@ def draw_relative_errors(scores: Sequence[FemurScore], path: Path) -> None:
 
 
 def draw_doubts(scores: Sequence[FemurScore], path: Path) -> None:
-    """Dice against the networks' entropy near the surface, a panel per surface, with the fit."""
-    figure = Figure(figsize=(9.0, 3.6), layout="constrained")
+    """DSC against the one that the networks' doubt let expect, a panel per surface.
+
+    Expected by the fit to the other subjects; a panel is empty where they allow none.
+    """
+    figure = Figure(figsize=(9.0, 4.4), layout="constrained")
     roles: tuple[Role, Role] = ("periosteal", "endosteal")
     for role, panel in zip(roles, figure.subplots(1, 2), strict=True):
-        entropies, dice = doubts_and_dice(scores, role)
-        fit = fit_dice(entropies, dice)
-        panel.scatter(entropies, dice, s=14)
-        title = f"{role}: {len(dice)} femurs"
-        if fit is not None:
-            line = np.linspace(min(entropies), max(entropies), 50)
-            panel.plot(line, [expected_dice(float(x), fit) for x in line])
-            title += f", r = {fit.correlation:.2f}"
-        panel.set_title(title, fontsize=9)
-        panel.set_xlabel("entropy near the surface (bit)", fontsize=8)
-        panel.set_ylabel("DSC", fontsize=8)
+        expected, reached = expected_and_reached(scores, role)
+        title = f"{role} surface: no fit"
+        if reached:
+            ends = (min(*expected, *reached), max(*expected, *reached))
+            panel.plot(ends, ends, color="grey", linewidth=1, label="as expected")
+            panel.scatter(expected, reached, s=22, label="femur")
+            panel.set_aspect("equal", "datalim")
+            panel.legend(loc="lower right", fontsize=10)
+            correlation = np.corrcoef(expected, reached)[0, 1]
+            title = f"{role} surface: {len(reached)} femurs, r = {correlation:.2f}"
+        panel.set_title(title, fontsize=11)
+        panel.set_xlabel("DSC expected from the networks' doubt", fontsize=10)
+        panel.set_ylabel("DSC reached", fontsize=10)
         panel.grid(alpha=0.3)
     figure.savefig(path, dpi=DOTS_PER_INCH)

@@ -7,12 +7,14 @@ session is made), and the file is published only if ONNX Runtime computes what t
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import warnings
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import onnxruntime
 import torch
@@ -92,6 +94,27 @@ def deployable(checkpoint: Checkpoint) -> FemurNetwork:
             if parameter.numel() >= SMALLEST_STORED_AS_HALF:
                 parameter.copy_(parameter.half().float())
     return FemurNetwork(folded).eval()
+
+
+def weights_sha256(path: Path) -> str:
+    """Hexadecimal digest of a network's weights as published, whatever the file says of them.
+
+    Args:
+        path: a published ONNX file, a run's folder or a checkpoint file; a run has the digest of
+            the file that ``publish`` makes of it.
+
+    Raises:
+        RunError: if the folder holds no checkpoint.
+    """
+    if path.suffix == ".onnx":
+        initializers = onnx.load(str(path)).graph.initializer
+        arrays = [numpy_helper.to_array(initializer) for initializer in initializers]
+    else:
+        network = deployable(load_checkpoint(model_file(path)))
+        arrays = [_stored(p.detach().numpy()) for p in network.parameters()]
+    # sorted, since the exporter chooses names and order
+    parts = sorted(f"{a.dtype} {a.shape} ".encode() + a.tobytes() for a in arrays)
+    return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
 def require_cascade(config: TrainingConfig) -> None:
@@ -175,14 +198,21 @@ def _store_as_half(graph: onnx.GraphProto) -> None:
     casts = []
     for initializer in graph.initializer:
         values = numpy_helper.to_array(initializer)
-        if values.dtype == np.float32 and values.size >= SMALLEST_STORED_AS_HALF:
+        stored = _stored(values)
+        if stored.dtype != values.dtype:
             name = initializer.name
-            half = numpy_helper.from_array(values.astype(np.float16), name + "_half")
+            half = numpy_helper.from_array(stored, name + "_half")
             initializer.CopyFrom(half)
             casts.append(helper.make_node("Cast", [half.name], [name], to=onnx.TensorProto.FLOAT))
     nodes = [*casts, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
+
+
+def _stored(values: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    """An initializer as the file holds it: float16 for large float32 ones."""
+    large = values.dtype == np.float32 and values.size >= SMALLEST_STORED_AS_HALF
+    return values.astype(np.float16) if large else values
 
 
 def _git_revision() -> str:

@@ -21,6 +21,10 @@ NEAR_MM = 3.5
 CREASE_MM = 0.6
 """Standard deviation of the smoothing that rounds creases between elements."""
 
+NEIGHBOURS = 9
+FOLD_DEG = 60.0
+"""A point whose normal is as far off the mean of its neighbours' lies on a folded element."""
+
 
 @dataclass(frozen=True, eq=False)
 class FieldGrid:
@@ -74,7 +78,7 @@ def distance_grid(
     counts = np.ceil((high - low) / (COARSE * step_mm)).astype(int) + 1
     reach = 4 * COARSE * step_mm
     kept = np.all((surface.points > low - reach) & (surface.points < high + reach), axis=1)
-    nearby = _NearestPlane(BoneSurface(surface.points[kept], surface.normals[kept]))
+    nearby = _NearestPlane(_unfolded(BoneSurface(surface.points[kept], surface.normals[kept])))
     coarse = nearby.distance(_lattice(low, counts, COARSE * step_mm))
     values = coarse
     for axis in range(3):
@@ -106,6 +110,19 @@ def _refined(values: FloatArray, axis: int) -> FloatArray:
     share = (place - lower).astype(np.float32).reshape(shape)
     first = np.take(values, lower, axis=axis)
     return np.asarray(first + share * (np.take(values, lower + 1, axis=axis) - first), np.float32)
+
+
+def _unfolded(surface: BoneSurface) -> BoneSurface:
+    """The surface without the points of folded elements.
+
+    Samples far from the mean shape fold some elements over: their normals point inwards, and all
+    places to which such a point is the nearest, however far outside, would be taken for bone.
+    """
+    _, index = cKDTree(surface.points).query(surface.points, NEIGHBOURS)
+    mean = surface.normals[index].mean(axis=1)
+    along = np.sum(mean * surface.normals, axis=1)
+    kept = along > np.cos(np.radians(FOLD_DEG)) * np.linalg.norm(mean, axis=1)
+    return BoneSurface(surface.points[kept], surface.normals[kept])
 
 
 class _NearestPlane:

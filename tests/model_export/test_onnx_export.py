@@ -10,7 +10,7 @@ from onnx import TensorProto
 from model_export import onnx_export
 from model_export.checkpoint import Checkpoint
 from model_export.config import TrainingConfig
-from model_export.onnx_export import deployable, publish
+from model_export.onnx_export import deployable, publish, weights_sha256
 from model_export.vnet import FemurNetwork, VNet
 from service.domain.model_contract import METADATA_KEY, DiceFit, ModelContract
 from service.errors import ModelError
@@ -70,6 +70,21 @@ def test_a_published_file_carries_its_contract(tmp_path: Path, checkpoint: Check
     assert contract.role == "periosteal"
     assert contract.configuration_sha256 == checkpoint.config().sha256()
     assert contract.trained_on.startswith("2 tubes; configuration cpu, 7 steps.")
+
+
+def test_a_run_has_the_weights_digest_of_the_file_it_is_published_as(
+    tmp_path: Path, checkpoint: Checkpoint
+):
+    out = tmp_path / "periosteal.onnx"
+    publish(tmp_path, out)
+    digest = weights_sha256(out)
+    assert weights_sha256(tmp_path) == weights_sha256(tmp_path / "checkpoint.pt") == digest
+    publish(tmp_path, out, DiceFit(intercept=-1.0, slope=2.0, cases=32, correlation=0.9))
+    assert weights_sha256(out) == digest
+    name = next(name for name, value in checkpoint.network.items() if value.dim() == 5)
+    checkpoint.network[name][0, 0, 0, 0, 0] += 1
+    checkpoint.save(tmp_path / "checkpoint.pt")
+    assert weights_sha256(tmp_path) != digest
 
 
 def test_large_weights_are_stored_as_fp16(tmp_path: Path, checkpoint: Checkpoint):

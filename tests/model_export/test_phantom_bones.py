@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 pytest.importorskip("musculoskeletal", reason="the shape model's package is not installed")
 
@@ -67,6 +68,23 @@ def test_the_distance_to_a_ball_is_its_radius_less_within_a_few_hundredths():
     grid = distance_grid(_ball_surface(20.0), (-30, -30, -30), (30, 30, 30), 1.0)
     along = np.array([[r / np.sqrt(3)] * 3 for r in (17.0, 19.0, 20.0, 21.0, 23.0)])
     assert grid.at(Points.of(along)) == pytest.approx((-3, -1, 0, 1, 3), abs=0.06)
+
+
+@pytest.mark.parametrize("turned", [1, 3])
+def test_points_of_a_folded_element_make_no_bar_of_bone_outside(turned: int):
+    ball = _ball_surface(20.0)
+    normals = ball.normals.copy()
+    normals[3000 : 3000 + turned] *= -1  # neighbours in the lattice lie apart
+    folded = distance_grid(BoneSurface(ball.points, normals), (-30,) * 3, (30,) * 3, 1.0)
+    outside = np.linalg.norm(np.stack(folded.nodes(), axis=-1), axis=-1) > 21
+    assert folded.values[outside].min() > 0
+
+
+def test_a_sample_with_folded_elements_is_one_piece_of_bone():
+    sample = draw_phantom(4012)
+    bone = femur_fields(sample, sample.sides[1]).surface.values < 0
+    assert ndimage.label(bone)[1] == 1
+    assert not bone[:, 0].any()  # the front of the grid, 12 mm before the femur
 
 
 def test_the_frame_has_the_head_medial_and_above_the_lesser_trochanter(anatomy: PhantomAnatomy):
