@@ -14,7 +14,7 @@ from model_export.annotated_series import VALIDATION_SERIES, annotated_series
 from model_export.case_sets import CaseSets, case_files
 from model_export.cases import CaseError, to_training_case
 from model_export.config import ConfigurationName, Role, named
-from model_export.evaluate_command import evaluate
+from model_export.evaluate_command import SHIPPED_WEIGHTS, evaluate
 from model_export.phantom_command import phantom
 from service.errors import FemurctError
 
@@ -159,6 +159,29 @@ def export(
         fit = read_fit(dice_fits, role, weights_sha256(run))
     difference = publish(run, out, fit)
     typer.echo(f"{out}: largest difference between torch and ONNX Runtime {difference:.1e}")
+
+
+@app.command(name="pseudo-label")
+def pseudo_label(
+    series: Annotated[list[Path], typer.Argument(help="Zips of DICOM files, a series each.")],
+    out: Annotated[Path, typer.Option(help="Folder for the cases.")],
+    weights: Annotated[Path, typer.Option(help="Folder of both ONNX files.")] = SHIPPED_WEIGHTS,
+) -> None:
+    """Write the networks' masks, snapped to the CT's edges, as cases to look at and train on."""
+    from model_export.predictor import open_predictor
+    from model_export.pseudo_labels import pseudo_labels
+    from service.pipeline.cascade import Networks
+
+    networks = Networks(
+        open_predictor(weights / "periosteal.onnx", "periosteal"),
+        open_predictor(weights / "endosteal.onnx", "endosteal"),
+    )
+    for archive in series:
+        folders = list(pseudo_labels(archive, networks, out))
+        for folder in folders:
+            typer.echo(folder)
+        if not folders:
+            typer.echo(f"no femur found in {archive}", err=True)
 
 
 app.command()(evaluate)
