@@ -89,19 +89,21 @@ def train(
     init: Annotated[Path | None, typer.Option(help="Run to take first weights from.")] = None,
 ) -> None:
     """Train a network; a terminated run loses no step and goes on when called again."""
-    from model_export.progress import stop_on_signal, train_with_progress
+    from model_export.progress import train_with_progress
     from model_export.schedule import asked_budget
     from model_export.training import RunPlan, Trainer
 
     plan = RunPlan(CaseSets.of_folder(cases), run, asked_budget(steps, minutes), init)
-    train_with_progress(Trainer(named(config, role), plan), stop_on_signal())
+    train_with_progress(Trainer(named(config, role), plan))
 
 
 @app.command(name="cross-validate")
 def cross_validate(
     role: RoleOption,
     cases: Annotated[Path, typer.Option(help="Folder of cases, as `prepare --from` writes it.")],
-    out: Annotated[Path, typer.Option(help="Folder of the folds' runs and of the results.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder of both roles: the split, and ROLE/ with the folds.")
+    ],
     config: ConfigOption = "paper",
     folds: Annotated[int, typer.Option(help="On the 85 % of subjects not kept for testing.")] = 10,
     steps: StepsOption = None,
@@ -110,14 +112,14 @@ def cross_validate(
 ) -> None:
     """Set 15 % of the subjects aside, train folds on the rest, choose the best; resumable."""
     from model_export import cross_validation
-    from model_export.progress import stop_on_signal, train_with_progress
+    from model_export.progress import train_with_progress
     from model_export.schedule import asked_budget
 
+    config_of_role, budget = named(config, role), asked_budget(steps, minutes)
     task = cross_validation.CrossValidation(
-        case_files(cases), out, named(config, role), asked_budget(steps, minutes), folds, seed
+        case_files(cases), out / role, config_of_role, budget, folds, seed
     )
-    stopped = stop_on_signal()
-    summary = cross_validation.cross_validate(task, lambda t: train_with_progress(t, stopped))
+    summary = cross_validation.cross_validate(task, train_with_progress)
     typer.echo(summary.read_text() if summary else "stopped; call again to go on")
 
 
@@ -131,12 +133,11 @@ def ablate(
 ) -> None:
     """Train and score the paper's comparisons under one budget; resumed when called again."""
     from model_export import ablation
-    from model_export.progress import stop_on_signal, train_with_progress
+    from model_export.progress import train_with_progress
 
     plan = ablation.AblationPlan(CaseSets.of_folder(cases), case_files(held_out), out, steps)
-    stopped = stop_on_signal()
     arms = ablation.arms_of("paper" if paper else "cpu")
-    table = ablation.ablate(arms, plan, lambda t: train_with_progress(t, stopped))
+    table = ablation.ablate(arms, plan, train_with_progress)
     typer.echo(table.read_text() if table else "stopped; call again to go on")
 
 
