@@ -146,7 +146,7 @@ def draw_doubts(scores: Sequence[FemurScore], path: Path) -> None:
             panel.scatter(expected, reached, s=22, label="femur")
             panel.set_aspect("equal", "datalim")
             panel.locator_params(nbins=6)
-            panel.legend(loc="lower right", fontsize=10)
+            panel.legend(loc="upper left", fontsize=10)
             correlation = np.corrcoef(expected, reached)[0, 1]
             title = f"{role} surface: {len(reached)} femurs, r = {correlation:.2f}"
         panel.set_title(title, fontsize=11)
