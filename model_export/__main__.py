@@ -14,7 +14,7 @@ from model_export.annotated_series import VALIDATION_SERIES, annotated_series
 from model_export.case_sets import CaseSets, case_files
 from model_export.cases import CaseError, to_training_case
 from model_export.config import ConfigurationName, Role, named
-from model_export.evaluate_command import evaluate
+from model_export.evaluate_command import SHIPPED_WEIGHTS, evaluate
 from model_export.phantom_command import phantom
 from service.errors import FemurctError
 
@@ -89,19 +89,21 @@ def train(
     init: Annotated[Path | None, typer.Option(help="Run to take first weights from.")] = None,
 ) -> None:
     """Train a network; a terminated run loses no step and goes on when called again."""
-    from model_export.progress import stop_on_signal, train_with_progress
+    from model_export.progress import train_with_progress
     from model_export.schedule import asked_budget
     from model_export.training import RunPlan, Trainer
 
     plan = RunPlan(CaseSets.of_folder(cases), run, asked_budget(steps, minutes), init)
-    train_with_progress(Trainer(named(config, role), plan), stop_on_signal())
+    train_with_progress(Trainer(named(config, role), plan))
 
 
 @app.command(name="cross-validate")
 def cross_validate(
     role: RoleOption,
     cases: Annotated[Path, typer.Option(help="Folder of cases, as `prepare --from` writes it.")],
-    out: Annotated[Path, typer.Option(help="Folder of the folds' runs and of the results.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder of both roles: the split, and ROLE/ with the folds.")
+    ],
     config: ConfigOption = "paper",
     folds: Annotated[int, typer.Option(help="On the 85 % of subjects not kept for testing.")] = 10,
     steps: StepsOption = None,
@@ -110,14 +112,14 @@ def cross_validate(
 ) -> None:
     """Set 15 % of the subjects aside, train folds on the rest, choose the best; resumable."""
     from model_export import cross_validation
-    from model_export.progress import stop_on_signal, train_with_progress
+    from model_export.progress import train_with_progress
     from model_export.schedule import asked_budget
 
+    config_of_role, budget = named(config, role), asked_budget(steps, minutes)
     task = cross_validation.CrossValidation(
-        case_files(cases), out, named(config, role), asked_budget(steps, minutes), folds, seed
+        case_files(cases), out / role, config_of_role, budget, folds, seed
     )
-    stopped = stop_on_signal()
-    summary = cross_validation.cross_validate(task, lambda t: train_with_progress(t, stopped))
+    summary = cross_validation.cross_validate(task, train_with_progress)
     typer.echo(summary.read_text() if summary else "stopped; call again to go on")
 
 
@@ -131,12 +133,11 @@ def ablate(
 ) -> None:
     """Train and score the paper's comparisons under one budget; resumed when called again."""
     from model_export import ablation
-    from model_export.progress import stop_on_signal, train_with_progress
+    from model_export.progress import train_with_progress
 
     plan = ablation.AblationPlan(CaseSets.of_folder(cases), case_files(held_out), out, steps)
-    stopped = stop_on_signal()
     arms = ablation.arms_of("paper" if paper else "cpu")
-    table = ablation.ablate(arms, plan, lambda t: train_with_progress(t, stopped))
+    table = ablation.ablate(arms, plan, train_with_progress)
     typer.echo(table.read_text() if table else "stopped; call again to go on")
 
 
@@ -159,6 +160,29 @@ def export(
         fit = read_fit(dice_fits, role, weights_sha256(run))
     difference = publish(run, out, fit)
     typer.echo(f"{out}: largest difference between torch and ONNX Runtime {difference:.1e}")
+
+
+@app.command(name="pseudo-label")
+def pseudo_label(
+    series: Annotated[list[Path], typer.Argument(help="Zips of DICOM files, a series each.")],
+    out: Annotated[Path, typer.Option(help="Folder for the cases.")],
+    weights: Annotated[Path, typer.Option(help="Folder of both ONNX files.")] = SHIPPED_WEIGHTS,
+) -> None:
+    """Write the networks' masks, snapped to the CT's edges, as cases to look at and train on."""
+    from model_export.predictor import open_predictor
+    from model_export.pseudo_labels import pseudo_labels
+    from service.pipeline.cascade import Networks
+
+    networks = Networks(
+        open_predictor(weights / "periosteal.onnx", "periosteal"),
+        open_predictor(weights / "endosteal.onnx", "endosteal"),
+    )
+    for archive in series:
+        folders = list(pseudo_labels(archive, networks, out))
+        for folder in folders:
+            typer.echo(folder)
+        if not folders:
+            typer.echo(f"no femur found in {archive}", err=True)
 
 
 app.command()(evaluate)

@@ -136,7 +136,7 @@ def ablate(
         raise CaseError(f"subjects to score on are trained on: {', '.join(leaked)}")
     if not plan.held_out:
         raise CaseError("there is no case to score on")
-    hold_to_plan(plan.out, _written(arms, plan))
+    hold_to_plan(plan.out / "plan.json", _written(arms, plan))
     table = plan.out / "ablation.md"
     done: list[Arm] = []
     for arm in arms:

@@ -97,27 +97,26 @@ def load_checkpoint(run: Path) -> Checkpoint:
         raise RunError(f"{path} is no checkpoint of `train`, or torn ({reason})") from error
 
 
-def hold_to_plan(folder: Path, plan: BaseModel) -> None:
+def hold_to_plan(path: Path, plan: BaseModel) -> None:
     """Writes down what a folder's runs are for, or checks that it is what they were begun for.
 
     Args:
-        folder: made where it does not exist.
-        plan: all that the results in the folder follow from; becomes ``plan.json``.
+        path: in that folder, which is made where it does not exist.
+        plan: what the results in the folder follow from.
 
     Raises:
         RunError: if another plan is written there.
     """
-    path = folder / "plan.json"
     asked = plan.model_dump_json(indent=2)
     if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
         partial.write_text(asked)
         os.replace(partial, path)
     elif path.read_text() != asked:
         raise RunError(
-            f"{folder} was begun with other cases, another configuration or budget (plan.json); "
-            "ask for the same, or choose another folder"
+            f"{path.parent} was begun with other cases, folds or seed, another configuration or "
+            f"budget ({path.name}); ask for the same, or choose another folder"
         )
 
 

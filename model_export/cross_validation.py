@@ -1,6 +1,7 @@
 """The paper's protocol (sections 2.1, 2.4): 15 % of the subjects set aside, ten folds on the rest.
 
-OUT/plan.json        the split and the configuration; a later call must ask for the same
+OUT/../split.json    the split, which both roles share
+OUT/plan.json        configuration and budget; a later call must ask for the same
 OUT/fold_00 ...      a run each, and scores.csv of its validation cases
 OUT/best.pt          the model of the fold with the highest mean DSC
 OUT/test             links to the 15 %, for ``evaluate``
@@ -59,7 +60,6 @@ class Split(BaseModel):
 class _Plan(BaseModel):
     model_config = ConfigDict(frozen=True)
 
-    split: Split
     configuration: TrainingConfig
     steps: int | None
     minutes: float | None
@@ -71,7 +71,8 @@ class CrossValidation:
 
     Attributes:
         cases: all case files, test cases included; right femurs may be left out by the config.
-        out: folder of the folds' runs and of the results.
+        out: folder of the folds' runs and of the results; the folder above it holds the split, so
+            that the runs of both roles in it set the same subjects aside.
         config: of every fold.
         budget: of every fold; None for the configuration's own.
         folds: 10 in the paper.
@@ -124,7 +125,8 @@ def cross_validate(task: CrossValidation, train: Callable[[Trainer], bool]) -> P
         The summary's path; None if stopped: call again to go on.
 
     Raises:
-        RunError: if the folder was begun with other cases or another configuration.
+        RunError: if the folder was begun with another configuration or budget, or the one above it
+            with other cases, folds or seed.
         CaseError: for too few subjects, a case that cannot be read, or a fold without a case whose
             reference may be trusted.
     """
@@ -157,12 +159,12 @@ def _begin(task: CrossValidation, split: Split) -> None:
     """Writes down what is done, or checks that it is what was begun; links the test cases."""
     budget = task.budget
     plan = _Plan(
-        split=split,
         configuration=task.config,
         steps=budget.steps if budget else None,
         minutes=budget.minutes if budget else None,
     )
-    hold_to_plan(task.out, plan)
+    hold_to_plan(task.out.parent / "split.json", split)
+    hold_to_plan(task.out / "plan.json", plan)
     test = task.out / "test"
     test.mkdir(parents=True, exist_ok=True)
     for case in _of_subjects(task.cases, split.test):

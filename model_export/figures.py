@@ -145,7 +145,8 @@ def draw_doubts(scores: Sequence[FemurScore], path: Path) -> None:
             panel.plot(ends, ends, color="grey", linewidth=1, label="as expected")
             panel.scatter(expected, reached, s=22, label="femur")
             panel.set_aspect("equal", "datalim")
-            panel.legend(loc="lower right", fontsize=10)
+            panel.locator_params(nbins=6)
+            panel.legend(loc="upper left", fontsize=10)
             correlation = np.corrcoef(expected, reached)[0, 1]
             title = f"{role} surface: {len(reached)} femurs, r = {correlation:.2f}"
         panel.set_title(title, fontsize=11)

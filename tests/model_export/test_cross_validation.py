@@ -133,10 +133,11 @@ def test_a_fold_without_a_trusted_reference_is_refused_before_any_training(task:
 
 def test_another_configuration_or_set_of_cases_is_refused(task: CrossValidation):
     assert cross_validate(task, lambda trainer: False) is None
-    plan = json.loads((task.out / "plan.json").read_text())
-    assert (len(plan["split"]["test"]), len(plan["split"]["folds"])) == (2, 10)
+    split = json.loads((task.out.parent / "split.json").read_text())
+    assert (len(split["test"]), len(split["folds"])) == (2, 10)
     for other in (
         replace(task, cases=task.cases[:-1], folds=9),
+        replace(task, out=task.out.with_name("another_role"), seed=1),
         replace(task, budget=Budget(steps=3)),
     ):
         with pytest.raises(RunError, match="was begun with other cases"):

@@ -28,6 +28,7 @@ def test_every_subcommand_explains_itself(
             "evaluate",
             "ablate",
             "export",
+            "pseudo-label",
         )
     )
 
