@@ -41,12 +41,15 @@ def encode(mask: npt.NDArray[np.bool_] | ByteArray) -> RunLengths:
         mask: bool or uint8 ``[z, y, x]``; every non-zero voxel counts as 1.
     """
     z, y, x = mask.shape
-    flat = np.ascontiguousarray(mask).reshape(-1) != 0
-    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    runs = np.diff(np.concatenate(([0], changes, [flat.size]))).tolist()
-    if flat[0]:
-        runs.insert(0, 0)
-    return RunLengths(shape_zyx=(z, y, x), counts=tuple(runs))
+    # of the few voxels of a bone; comparing all with their neighbours takes copies of the volume
+    ones = np.flatnonzero(mask.astype(np.bool_, copy=False))
+    begins = np.diff(ones, prepend=-2) > 1
+    ends = np.diff(ones, append=mask.size + 1) > 1
+    edges = np.column_stack([ones[begins], ones[ends] + 1]).ravel()
+    runs = np.diff(edges, prepend=0, append=mask.size)
+    if edges.size and edges[-1] == mask.size:
+        runs = runs[:-1]
+    return RunLengths(shape_zyx=(z, y, x), counts=tuple(runs.tolist()))
 
 
 def decode(runs: RunLengths) -> npt.NDArray[np.bool_]:

@@ -25,8 +25,14 @@ from monai.inferers.utils import sliding_window_inference
 from service.adapters.cpu_limit import cpu_limit
 from service.adapters.upload_archive import ArchiveLimits, read_members
 from service.domain.findings import FemurSide
-from service.domain.geometry import AxisOrder, SpacingMm, VolumeGeometry
-from service.domain.imaging import BoolArray, CroppedVolume, CtVolume, ProbabilityMap
+from service.domain.geometry import AxisOrder, Box, SpacingMm, VolumeGeometry
+from service.domain.imaging import (
+    BoolArray,
+    CroppedVolume,
+    CtVolume,
+    FemurCrop,
+    ProbabilityMap,
+)
 from service.domain.ports import PatchPredictor
 from service.errors import AnatomyError
 from service.pipeline.cascade import (
@@ -127,14 +133,17 @@ class Cascade(NamedTuple):
         return self.periosteal.windows + self.endosteal.windows
 
 
-def phantom_femur(seed: int, folder: Path) -> PhantomFemur:
-    """The left femur of a generated series."""
+def phantom_femur(seed: int, folder: Path, slices: int) -> PhantomFemur:
+    """The left femur of a generated series, its upper ``slices`` slices."""
     archive = folder / "phantom.zip"
     generate_sample(archive, seed)
     source = read_volume(read_series(read_members(archive, ArchiveLimits())))
     order = AxisOrder.closest_to_spl(source.geometry)
     volume = CtVolume(order.apply(source.hu), order.apply_geometry(source.geometry))
-    crop = next(c for c in find_femurs(volume) if c.side is FemurSide.LEFT)
+    whole = next(c for c in find_femurs(volume) if c.side is FemurSide.LEFT)
+    (bottom, *corner), stop = whole.box.start_zyx, whole.box.stop_zyx
+    upper = Box((max(bottom, stop[0] - slices), corner[0], corner[1]), stop)
+    crop = FemurCrop(whole.side, upper)
     periosteal, endosteal = (
         order.apply(read_mask(folder / "phantom_truth" / f"left_{name}.nii.gz"))[crop.box.slices]
         > 0
@@ -234,10 +243,10 @@ def cost_table(costs: dict[str, Cost]) -> str:
     return markdown(head, rows)
 
 
-def slices_table(femur: PhantomFemur, network: PatchPredictor) -> str:
+def slices_table(femur: PhantomFemur, network: PatchPredictor, most: int) -> str:
     """Markdown: the periosteal network over crops of the same section and different depths."""
     rows = []
-    for slices in SLICES:
+    for slices in (n for n in SLICES if n <= most):
         hu = np.resize(femur.crop.hu, (slices, *femur.crop.hu.shape[1:]))
         shape = (slices, *femur.crop.geometry.shape_zyx[1:])
         crop = CroppedVolume(femur.side, hu, VolumeGeometry(shape, femur.grid.affine_lps))
@@ -251,6 +260,7 @@ def slices_table(femur: PhantomFemur, network: PatchPredictor) -> str:
 
 def main(
     seed: Annotated[int, typer.Option(min=0)] = 0,
+    slices: Annotated[int, typer.Option(min=1, help="Upper slices used, at most.")] = SLICES[-1],
     peers: Annotated[bool, typer.Option(help="Run MONAI and PyTorch, too.")] = True,
 ) -> None:
     """Compare schemes on one phantom; weights, provider and threads as the environment says."""
@@ -264,7 +274,7 @@ def main(
         )
     )
     with tempfile.TemporaryDirectory() as folder:
-        femur = phantom_femur(seed, Path(folder))
+        femur = phantom_femur(seed, Path(folder), slices)
     probability_map(femur.crop, real.periosteal, DEFAULT_STRIDE_Z, lambda: None)  # plans
     default = run(femur, loaded, ours(DEFAULT_STRIDE_Z), in_box=True)
     costs = {f"ours, stride {DEFAULT_STRIDE_Z}": default}
@@ -280,7 +290,7 @@ def main(
     print(f"crop {shape}, {real.periosteal.provider}, load {os.getloadavg()[0]:.1f}\n")
     print(cost_table(costs), flush=True)
     print()
-    print(slices_table(femur, real.periosteal))
+    print(slices_table(femur, real.periosteal, slices))
 
 
 if __name__ == "__main__":

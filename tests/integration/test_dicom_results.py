@@ -11,7 +11,8 @@ import pytest
 from service.artifacts.results import write_results
 from service.domain.findings import AnalysisReport
 from tests.builders.dicom_results import volumes_in, volumes_of
-from tests.unit.pipeline.test_run import hip_members, run
+from tests.builders.hip_series import hip_members
+from tests.unit.pipeline.test_run import run
 
 REGIONS = ("head", "neck", "trochanter", "intertrochanter")
 
