@@ -119,11 +119,11 @@ def draw_cut(
     indices = indices_of(scene.femur.masks.geometry, points)
     inside = sample(scene.periosteal, indices, 0.0)
     sheet.picture(_tinted(scene, indices, inside >= 0.5), place)
-    for number, level in enumerate(levels, start=1):
-        _draw_level(sheet, placed, level, number)
     _draw_region_planes(sheet, placed, scene)
     _draw_contours(sheet, placed, sample(scene.endosteal, indices, 0.0), ENDOSTEAL)
     _draw_contours(sheet, placed, inside, PERIOSTEAL)
+    for number, level in enumerate(levels, start=1):
+        _draw_level(sheet, placed, level, number)
     _annotate(sheet, placed)
 
 

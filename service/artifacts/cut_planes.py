@@ -132,19 +132,19 @@ def sample(array: npt.NDArray[np.generic], indices: FloatArray, outside: float) 
 def axial_planes(femur: FemurResult) -> tuple[CutPlane, ...]:
     """Axial planes through head, neck, lesser trochanter and shaft, each in the nearest slice.
 
-    Seen from the feet: patient left is on the right.
+    Numbered from the top. Seen from the feet: patient left is on the right.
     """
     slices = np.flatnonzero(femur.masks.periosteal.any(axis=(1, 2)))
     lowest, highest = int(slices[0]), int(slices[-1])
     _, rows, columns = femur.masks.geometry.shape_zyx
-    planes = []
-    numbered = enumerate(zip(NAMES, DEFAULT_HEIGHTS, _landmarks(femur), strict=True), start=1)
-    for number, (name, height, landmark) in numbered:
-        z = lowest + height * (highest - lowest)
-        title = f"{height:.0%} of the height"
+    levels = []
+    for name, height, landmark in zip(NAMES, DEFAULT_HEIGHTS, _landmarks(femur), strict=True):
+        z, title = lowest + height * (highest - lowest), f"{height:.0%} of the height"
         if landmark is not None:
             z, title = float(femur.masks.geometry.lps_to_index(landmark)[0]), name
-        z = float(np.clip(round(z), lowest, highest))
+        levels.append((float(np.clip(round(z), lowest, highest)), title))
+    planes = []
+    for number, (z, title) in enumerate(sorted(levels, reverse=True), start=1):
         through = femur.masks.geometry.index_to_lps((z, (rows - 1) / 2, (columns - 1) / 2))
         planes.append(_fitted(femur, f"{number}  {title}", through, (LEFT_LPS, POSTERIOR_LPS)))
     return tuple(planes)
@@ -239,12 +239,12 @@ def _fitted(
 ) -> CutPlane:
     """The plane through a point, centred on the femur's section and as large as that needs."""
     grid = femur.masks.geometry
-    diagonal_mm = float(np.linalg.norm(np.array(grid.shape_zyx) * grid.spacing_mm))
     right, down = np.array(axes[0]), np.array(axes[1])
-    wide = CutPlane(name, through_lps_mm, right, down, diagonal_mm, diagonal_mm)
-    # The point may lie at a corner of the grid: look one diagonal to either side.
-    pixels = 2 * int(diagonal_mm / SECTION_STEP_MM) + 1
-    points = wide.points_lps_mm(pixels, pixels, SECTION_STEP_MM)
+    corners = grid.index_to_lps(np.argwhere(np.ones((2, 2, 2))) * (np.array(grid.shape_zyx) - 1))
+    reach = np.abs((corners - through_lps_mm) @ np.stack([right, down], axis=1)).max(axis=0)
+    wide = CutPlane(name, through_lps_mm, right, down, *(2 * reach).tolist())
+    across, along = (2 * int(most / SECTION_STEP_MM) + 1 for most in reach)
+    points = wide.points_lps_mm(along, across, SECTION_STEP_MM)
     section = sample(femur.masks.periosteal, indices_of(grid, points), 0.0) >= 0.5
     if not section.any():
         return wide

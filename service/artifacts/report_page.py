@@ -37,6 +37,7 @@ from service.artifacts.pdf_sheet import (
 from service.artifacts.report_tables import (
     Table,
     dimension_table,
+    landmark_table,
     neck_table,
     numbered,
     region_table,
@@ -189,8 +190,11 @@ def _draw_tables(sheet: Sheet, femur: FemurReport) -> float:
     sections = Rect(MARGIN, top, 94.0, 0.0)
     dimensions = Rect(sections.left + 98.0, top, 44.0, 0.0)
     neck = Rect(dimensions.left + 48.0, top, 44.0, 0.0)
+    landmarks = sections._replace(
+        top=_draw_table(sheet, section_table(femur), sections, 20.0) + 1.0
+    )
     return max(
-        _draw_table(sheet, section_table(femur), sections, 20.0),
+        _draw_table(sheet, landmark_table(femur), landmarks, 20.0),
         _draw_table(sheet, dimension_table(femur), dimensions, 26.0),
         _draw_table(sheet, neck_table(femur), neck, 17.0),
     )

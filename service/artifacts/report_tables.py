@@ -7,7 +7,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from service.domain.findings import Compartments, FemurReport, FlagCode, QualityFlag
+from service.domain.findings import (
+    Compartments,
+    FemurReport,
+    FlagCode,
+    LandmarkFit,
+    QualityFlag,
+)
 from service.domain.measurements import (
     CompartmentDensity,
     CrossSection,
@@ -31,6 +37,9 @@ MEASURES = (
     ("buckling_ratio", 1),
 )
 """Columns of the sections' table, each with its decimals."""
+
+LANDMARKS = ("head", "neck axis", "shaft axis", "lesser tr.", "greater tr.")
+"""Those of LandmarkFits, in its order."""
 
 HEAD_LOST = (
     FlagCode.HEAD_NOT_FOUND,
@@ -122,6 +131,16 @@ def section_table(femur: FemurReport) -> Table:
         rows.append(_row(femur, name, cells, BONE_LOST if section is None else CORTEX_LOST))
     columns = ("area mm²", "cortical", "cortex mm", "I mm^4", "Z mm³", "BR")
     return Table("Sections", columns, tuple(rows))
+
+
+def landmark_table(femur: FemurReport) -> Table:
+    """How far the bone lies off each landmark, and how much of what it rests on is in view."""
+    fits: tuple[LandmarkFit | None, ...] = tuple(dict(femur.geometry.landmark_fits).values())
+    rows = tuple(
+        _row(femur, name, tuple(_number(getattr(fit, key, None), 2) for fit in fits), BONE_LOST)
+        for name, key in (("residual mm", "residual_mm"), ("quality 0-1", "quality"))
+    )
+    return Table("Landmarks", LANDMARKS, rows)
 
 
 def dimension_table(femur: FemurReport) -> Table:

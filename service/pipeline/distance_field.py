@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from service.domain.findings import FemurSide
-from service.domain.geometry import AxisOrder, Box, FloatArray, VolumeGeometry
+from service.domain.geometry import AxisOrder, Box, FloatArray, SpacingMm, VolumeGeometry
 from service.domain.imaging import BoolArray, FemurMasks
 
 WORK_SPACING_MM = 1.0
@@ -24,6 +24,11 @@ MARGIN_VOXELS = 3
 
 SMOOTHING_VOXELS = 0.8
 """Gaussian that takes the voxel steps off the distance; moves a 22 mm sphere by under 0.05 mm."""
+
+NEAR_VOXELS = 6
+SLAB_SLICES = 24
+"""Distances are taken slab by slab, in the box that bone fills there and 6 voxels around it, which
+is exact as far from the surface, and no farther. An oblique femur fills little of its own box."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +48,7 @@ class Surface:
 
 @dataclass(frozen=True, eq=False)
 class DistanceField:
-    """Distance to the periosteal surface, positive inside.
+    """Distance to the periosteal surface, positive inside; far from it only the sign is meant.
 
     Beyond the grid the field repeats its border, so bone that meets the border goes on outside:
     that is how a section knows that it was cut by the scan or the field of view.
@@ -178,14 +183,28 @@ def distance_field(mask: CanonicalMask) -> DistanceField:
     share, geometry = block_means(mask.inside, mask.geometry)
     inside = share >= 0.5
     spacing = geometry.spacing_mm
-    half_step = 0.5 * min(spacing)
-    within = ndimage.distance_transform_edt(inside, sampling=spacing)
-    outside = ndimage.distance_transform_edt(~inside, sampling=spacing)
-    signed = np.where(inside, within - half_step, half_step - outside).astype(np.float32)
+    signed = _signed_distance(inside, spacing)
     # the same width in mm along each axis, so that thick slices are not smeared
     sigma = [SMOOTHING_VOXELS * min(spacing) / step for step in spacing]
     smooth = ndimage.gaussian_filter(signed, sigma, mode="nearest", truncate=3.0)
     return DistanceField(smooth, geometry)
+
+
+def _signed_distance(inside: BoolArray, spacing: SpacingMm) -> npt.NDArray[np.float32]:
+    """Distance of voxels in mm to the faces of a mask, positive inside."""
+    half_step = 0.5 * min(spacing)
+    signed = np.full(inside.shape, -NEAR_VOXELS * min(spacing), dtype=np.float32)
+    for first in range(0, len(inside), SLAB_SLICES):
+        slab = slice(max(first - NEAR_VOXELS, 0), first + SLAB_SLICES + NEAR_VOXELS)
+        for bone in ndimage.find_objects(inside[slab].any(axis=0).view(np.uint8)):
+            box = tuple(slice(max(s.start - NEAR_VOXELS, 0), s.stop + NEAR_VOXELS) for s in bone)
+            part = inside[(slab, *box)]
+            within = ndimage.distance_transform_edt(part, sampling=spacing)
+            outside = ndimage.distance_transform_edt(~part, sampling=spacing)
+            distance = np.where(part, within - half_step, half_step - outside)
+            own = slice(first - slab.start, first - slab.start + SLAB_SLICES)
+            signed[(slice(first, first + SLAB_SLICES), *box)] = distance[own]
+    return signed
 
 
 def block_means(

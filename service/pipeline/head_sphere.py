@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,13 +77,15 @@ class HeadSphere:
         return LandmarkFit(residual_mm=self.residual_mm, quality=self.cap_seen)
 
 
-def head_candidates(field: DistanceField, surface: Surface) -> tuple[HeadSphere, ...]:
-    """Plausible spheres, the most voted for first; empty when nothing looks like a head."""
+def head_candidates(field: DistanceField, surface: Surface) -> Iterator[HeadSphere]:
+    """Plausible spheres, the most voted for first; none when nothing looks like a head.
+
+    Each is fitted when it is asked for.
+    """
     bone = field.bone_points_mm()
     if bone.size == 0:
-        return ()
+        return
     top_mm = float(bone[:, 2].max())
-    spheres = []
     for centre, radius in _vote(surface):
         away = _neck_to_head(bone, centre, radius)
         if float(away @ SUPEROMEDIAL) < MIN_SUPEROMEDIAL_COSINE:
@@ -98,8 +101,7 @@ def head_candidates(field: DistanceField, surface: Surface) -> tuple[HeadSphere,
             and sphere.cap_coverage >= MIN_CAP_COVERAGE
             and all_directions >= MIN_COVERAGE_IN_VIEW
         ):
-            spheres.append(sphere)
-    return tuple(spheres)
+            yield sphere
 
 
 def _vote(surface: Surface) -> list[tuple[FloatArray, float]]:

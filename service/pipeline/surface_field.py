@@ -36,8 +36,9 @@ def surface_field(mask: CanonicalMask) -> DistanceField:
     """
     share, geometry = block_means(mask.inside, mask.geometry)
     smooth = ndimage.gaussian_filter(share, SMOOTHING_VOXELS, mode="nearest", truncate=4.0)
-    low, high = special.ndtr(-REACH), special.ndtr(REACH)
-    widths = special.ndtri(np.clip(smooth, low, high)).astype(np.float32)
+    widths = np.where(smooth > 0.5, REACH, -REACH).astype(np.float32)
+    near = (smooth > special.ndtr(-REACH)) & (smooth < special.ndtr(REACH))
+    widths[near] = special.ndtri(smooth[near], dtype=np.float64)
     return DistanceField(widths * np.float32(SMOOTHING_VOXELS * min(geometry.spacing_mm)), geometry)
 
 

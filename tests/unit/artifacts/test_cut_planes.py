@@ -57,6 +57,14 @@ def test_axial_planes_go_through_the_landmarks_slices(femur: FemurResult) -> Non
     assert grid.lps_to_index(planes[0].centre_lps_mm)[0] == pytest.approx(30)
 
 
+def test_axial_planes_are_numbered_from_the_top(femur: FemurResult) -> None:
+    slices = np.flatnonzero(femur.masks.periosteal.any(axis=(1, 2)))
+    head = femur.masks.geometry.index_to_lps((slices[0] + 0.6 * np.ptp(slices), 20, 20))
+    found = FemurGeometry(head_centre_lps_mm=tuple(head.tolist()))
+    names = [plane.name for plane in axial_planes(with_geometry(femur, found))]
+    assert names[:2] == ["1  72% of the height", "2  head"]
+
+
 def test_axial_pictures_show_patient_left_on_the_right_and_anterior_on_top(
     femur: FemurResult,
 ) -> None:

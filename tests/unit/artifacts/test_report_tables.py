@@ -5,6 +5,7 @@ from __future__ import annotations
 from service.artifacts.report_tables import (
     DASH,
     dimension_table,
+    landmark_table,
     neck_table,
     numbered,
     region_table,
@@ -12,8 +13,11 @@ from service.artifacts.report_tables import (
 )
 from service.domain.findings import (
     Compartments,
+    FemurGeometry,
     FemurReport,
     FlagCode,
+    LandmarkFit,
+    LandmarkFits,
     QualityFlag,
     RegionalVolumes,
     Severity,
@@ -121,6 +125,17 @@ def test_sections_and_dimensions_have_a_row_each() -> None:
     lengths = {row.name: row for row in dimension_table(made_up).rows}
     assert lengths["head diameter"].cells == ("44.2 mm",)
     assert lengths["neck-shaft angle"] == ("neck-shaft angle", (DASH,), "1")
+
+
+def test_every_landmark_has_its_residual_and_quality() -> None:
+    fits = LandmarkFits(head=LandmarkFit(residual_mm=0.532, quality=0.994))
+    found = report(FemurMeasurements(), FlagCode.TRUNCATED_DISTAL).model_copy(
+        update={"geometry": FemurGeometry(landmark_fits=fits)}
+    )
+    table = landmark_table(found)
+    assert len(table.columns) == len(LandmarkFits.model_fields)
+    assert table.rows[0] == ("residual mm", ("0.53", DASH, DASH, DASH, DASH), "1")
+    assert table.rows[1] == ("quality 0-1", ("0.99", DASH, DASH, DASH, DASH), "1")
 
 
 def test_the_necks_cortex_is_given_by_quadrant() -> None:

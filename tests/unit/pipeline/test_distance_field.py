@@ -32,6 +32,20 @@ def test_the_surface_has_the_balls_area_and_outward_normals() -> None:
     np.testing.assert_allclose(np.linalg.norm(surface.points_mm, axis=1), RADIUS, atol=0.6)
 
 
+def test_an_oblique_rod_of_many_slices_has_one_smooth_surface() -> None:
+    grid = VolumeGeometry.axis_aligned((90, 60, 70), SpacingMm(1, 1, 1), (-35.0, -30.0, -45.0))
+    axis = np.array([0.4, 0.3, 1.0]) / np.sqrt(1.25)
+    points = grid_points(grid)
+    across = np.linalg.norm(points - (points @ axis)[..., None] * axis, axis=-1)
+    surface = distance_field(canonical_mask(across < 8.0, grid)).surface()
+    outward = surface.points_mm - np.outer(surface.points_mm @ axis, axis)
+    away = np.linalg.norm(outward, axis=1)
+    np.testing.assert_allclose(away, 8.0, atol=0.6)
+    assert np.min((outward * surface.normals).sum(axis=1) / away) > 0.9
+    length = 90 / axis[2]
+    assert surface.areas_mm2.sum() == pytest.approx(2 * np.pi * 8.0 * length, rel=0.03)
+
+
 def test_a_cut_face_is_no_surface() -> None:
     surface = distance_field(canonical_mask(*ball(SpacingMm(1, 1, 1), top_mm=0.5))).surface()
     assert surface.areas_mm2.sum() == pytest.approx(2 * np.pi * RADIUS**2, rel=0.05)

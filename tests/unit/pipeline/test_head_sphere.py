@@ -19,7 +19,7 @@ GRID = femur_grid(SpacingMm(1.5, 1.5, 1.5), bottom_mm=-110.0)
 
 def candidates(distance: np.ndarray, grid: VolumeGeometry = GRID) -> tuple:
     field = exact_field(distance, grid)
-    return head_candidates(field, field.surface())
+    return tuple(head_candidates(field, field.surface()))
 
 
 def test_the_head_is_fitted_and_comes_first() -> None:
@@ -53,4 +53,4 @@ def test_a_shaft_has_none() -> None:
 
 def test_no_bone_has_none() -> None:
     empty = DistanceField(np.full(GRID.shape_zyx, -1.0, dtype=np.float32), GRID)
-    assert head_candidates(empty, empty.surface()) == ()
+    assert tuple(head_candidates(empty, empty.surface())) == ()
