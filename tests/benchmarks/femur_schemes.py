@@ -154,6 +154,18 @@ def phantom_femur(seed: int, folder: Path, slices: int) -> PhantomFemur:
     return PhantomFemur(on_grid, crop.side, grid, (periosteal, endosteal))
 
 
+def load_cascade(settings: Settings) -> Cascade:
+    """Both networks in the service's runtime and in PyTorch, with as many threads."""
+    torch.set_num_threads(settings.threads or cpu_limit())
+    loaded = networks()
+    return Cascade(
+        *(
+            Counted(n, TorchNetwork(settings.weights_dir / f"{role}.onnx", channels_last=True))
+            for role, n in (("periosteal", loaded.periosteal), ("endosteal", loaded.endosteal))
+        )
+    )
+
+
 def ours(stride_z: int) -> ProbabilitiesOf:
     """The service's sliding window."""
     return lambda crop, network: probability_map(crop, network, stride_z, lambda: None)
@@ -264,33 +276,24 @@ def main(
     peers: Annotated[bool, typer.Option(help="Run MONAI and PyTorch, too.")] = True,
 ) -> None:
     """Compare schemes on one phantom; weights, provider and threads as the environment says."""
-    settings = Settings()
-    torch.set_num_threads(settings.threads or cpu_limit())
-    real = networks()
-    loaded = Cascade(
-        *(
-            Counted(n, TorchNetwork(settings.weights_dir / f"{role}.onnx", channels_last=True))
-            for role, n in (("periosteal", real.periosteal), ("endosteal", real.endosteal))
-        )
-    )
+    loaded = load_cascade(Settings())
     with tempfile.TemporaryDirectory() as folder:
         femur = phantom_femur(seed, Path(folder), slices)
-    probability_map(femur.crop, real.periosteal, DEFAULT_STRIDE_Z, lambda: None)  # plans
+    probability_map(femur.crop, loaded.periosteal, DEFAULT_STRIDE_Z, lambda: None)  # plans
     default = run(femur, loaded, ours(DEFAULT_STRIDE_Z), in_box=True)
     costs = {f"ours, stride {DEFAULT_STRIDE_Z}": default}
     costs["ours, stride 1 *"] = stride_1(femur, loaded, default)
     if peers:
         costs["MONAI, overlap 0.25"] = run(femur, loaded, monai(0.25), in_box=False)
-        same = 1 - DEFAULT_STRIDE_Z / 64
-        costs["MONAI, our stride"] = run(femur, loaded, monai(same), in_box=False)
+        in_torch = run(femur, loaded, monai(1 - DEFAULT_STRIDE_Z / 64), in_box=False)
+        costs["MONAI, our stride"] = in_torch
         windows = 2 * max(1, femur.crop.hu.shape[0] - 63)
-        in_torch = costs["MONAI, our stride"]
         costs["paper's stride 1 in PyTorch *"] = in_torch.times(windows / in_torch.windows)
     shape = " x ".join(map(str, femur.crop.hu.shape))
-    print(f"crop {shape}, {real.periosteal.provider}, load {os.getloadavg()[0]:.1f}\n")
+    print(f"crop {shape}, {loaded.periosteal.provider}, load {os.getloadavg()[0]:.1f}\n")
     print(cost_table(costs), flush=True)
     print()
-    print(slices_table(femur, real.periosteal, slices))
+    print(slices_table(femur, loaded.periosteal, slices))
 
 
 if __name__ == "__main__":

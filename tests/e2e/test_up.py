@@ -2,82 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from service.client import ServiceClient
-from service.up import free_port
 from tests.builders.ct_series import ct_members
+from tests.builders.running_up import GONE_WITHIN_S, eventually, started_up
 from tests.builders.threshold_networks import write_threshold_networks
 from tests.builders.zip_archive import write_zip
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
-READY_WITHIN_S = 120.0
-GONE_WITHIN_S = 60.0
-
-
-@dataclass(frozen=True)
-class RunningUp:
-    """A started ``femurct up``."""
-
-    url: str
-    process: subprocess.Popen[bytes]
-
 
 def femurct(*words: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "service.cli", *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-def eventually(holds: Callable[[], bool], within_s: float) -> bool:
-    given_up_at = time.monotonic() + within_s
-    while not holds():
-        if time.monotonic() > given_up_at:
-            return False
-        time.sleep(0.1)
-    return True
-
-
-@contextmanager
-def started_up(folder: Path) -> Iterator[RunningUp]:
-    environment = {
-        **os.environ,
-        "FEMURCT_WEIGHTS_DIR": str(write_threshold_networks(folder / "weights")),
-        "FEMURCT_PROVIDER": "cpu",
-    }
-    environment.pop("REDIS_URL", None)
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    options = ("--port", str(port), "--data-dir", str(folder / "data"))
-    log = folder / "up.log"
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "service.cli", "up", *options],
-            env=environment,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        with ServiceClient(url) as client:
-            assert eventually(client.is_ready, READY_WITHIN_S), log.read_text()
-        yield RunningUp(url, process)
-    finally:
-        process.terminate()
-        try:
-            process.wait(GONE_WITHIN_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def descendants(pid: int) -> set[int]:
