@@ -63,6 +63,8 @@ def _neck_axis_length_mm(femur: LeftFemur, axes: FemurAxes) -> float | None:
     first, last = int(inside[0]), int(inside[-1])
     if first == 0 or last == len(along) - 1 or depth[first - 1] > 0 or depth[last + 1] > 0:
         return None
+    if not femur.off_border(points[[first, last]]).all():
+        return None
     before = depth[first] / (depth[first] - depth[first - 1])
     after = depth[last] / (depth[last] - depth[last + 1])
     return float(last - first + before + after) * AXIS_STEP_MM

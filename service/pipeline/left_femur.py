@@ -123,6 +123,16 @@ class LeftFemur:
         labels: npt.NDArray[np.uint8] = np.where(inside, self.labels[z, y, x], 0).astype(np.uint8)
         return labels
 
+    def off_border(self, points_mm: FloatArray) -> BoolArray:
+        """Which points ``(..., 3)`` lie over half a voxel within the scan or crop.
+
+        Bone that reaches farther is cut, or ends one voxel short of the border as a mask may.
+        """
+        index = self.geometry.lps_to_index(points_mm)
+        within = (index >= 1) & (index <= np.array(self.labels.shape) - 2)
+        inside: BoolArray = np.logical_and.reduce(within, axis=-1)
+        return inside
+
     def to_patient(self, point_or_direction: FloatArray) -> Vector:
         """From the left frame to the patient's LPS."""
         x, y, z = (float(v) for v in point_or_direction)

@@ -53,6 +53,7 @@ class SectionImage:
         outer: share of each pixel within the periosteal surface, 0-1; other bone is left out.
         inner: share within the endosteal surface; None without one.
         hu: CT values.
+        near_border: whether the bone ends at the scan's border or one voxel short of it.
     """
 
     plane: SectionPlane
@@ -60,6 +61,7 @@ class SectionImage:
     outer: FloatArray
     inner: FloatArray | None
     hu: FloatArray
+    near_border: bool
 
 
 def neck_plane(axes: FemurAxes) -> SectionPlane | None:
@@ -100,18 +102,29 @@ def _crossing(axes: FemurAxes, shaft: Line) -> FloatArray:
 
 
 def section_image(femur: LeftFemur, plane: SectionPlane) -> SectionImage | None:
-    """The bone around the plane's point; None where there is none or the scan cuts it."""
+    """The bone around the plane's point.
+
+    None where there is none, where the scan cuts it, and where it is larger than the square looked
+    at, as a mask that holds more than a femur may be.
+    """
     count = int(HALF_WIDTH_MM / STEP_MM)
     offsets = np.arange(-count, count + 1, dtype=np.float64) * STEP_MM
     distance, seen = femur.outer.sample_plane(
         plane.point_mm, plane.frontal, plane.posterior, offsets
     )
     piece = central_piece(distance, seen, STEP_MM)
-    if piece is None or not piece.complete:
+    if piece is None or not piece.complete or _leaves(piece.share):
         return None
     inner = None
     if femur.has_inner:
         depth, _ = femur.inner.sample_plane(plane.point_mm, plane.frontal, plane.posterior, offsets)
         inner = np.minimum(np.clip(depth / STEP_MM + 0.5, 0.0, 1.0), piece.share)
     along = offsets[:, None, None] * plane.frontal + offsets[None, :, None] * plane.posterior
-    return SectionImage(plane, offsets, piece.share, inner, femur.sample_hu(plane.point_mm + along))
+    points = plane.point_mm + along
+    near_border = not bool(femur.off_border(points[piece.share > 0]).all())
+    return SectionImage(plane, offsets, piece.share, inner, femur.sample_hu(points), near_border)
+
+
+def _leaves(share: FloatArray) -> bool:
+    """Whether a piece meets the rim of the square."""
+    return bool(share[[0, -1]].any() or share[:, [0, -1]].any())

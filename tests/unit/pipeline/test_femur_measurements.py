@@ -6,14 +6,26 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from service.domain.calibration import Calibration
-from service.domain.geometry import VolumeGeometry
-from service.domain.imaging import FemurMasks, FieldOfViewCuts, HuArray
-from service.domain.measurements import FemurMeasurements
+from service.domain.geometry import FloatArray, VolumeGeometry
+from service.domain.imaging import FemurMasks, FemurRegion, FemurRegions, FieldOfViewCuts, HuArray
+from service.domain.measurements import CrossSections, FemurMeasurements
 from service.pipeline.femur_measurements import measure_femur
+from service.pipeline.metal import exclude_metal
 from service.pipeline.regions import divide
-from tests.builders.femur_shapes import HEAD_RADIUS_MM, NECK_RADIUS_MM, femur_masks, mirrored
+from tests.builders.femur_shapes import (
+    HEAD_RADIUS_MM,
+    NECK_AXIS,
+    NECK_RADIUS_MM,
+    cylinder,
+    femur,
+    femur_masks,
+    grid_points,
+    mirrored,
+    sphere,
+)
 
 LINE = Calibration.model_validate(
     {"slope": 0.9, "intercept": -3.0, "unit": "mg/cm3 HA", "method": "simultaneous"}
@@ -26,6 +38,24 @@ def hu_of(masks: FemurMasks) -> HuArray:
 
 def measured(masks: FemurMasks, line: Calibration | None = LINE) -> FemurMeasurements:
     return measure_femur(masks, hu_of(masks), divide(masks, FieldOfViewCuts()), line).numbers
+
+
+def with_metal(inside_mm: FloatArray, masks: FemurMasks) -> FemurMeasurements:
+    """Of a femur with metal where the distance inside a solid is positive."""
+    hu = np.where(inside_mm > 0, 3071, hu_of(masks)).astype(np.int16)
+    regions = exclude_metal(divide(masks, FieldOfViewCuts()), masks, hu)
+    return measure_femur(masks, hu, regions, LINE).numbers
+
+
+def cut_laterally(columns: int, *, one_short: bool = False) -> FemurMeasurements:
+    """Of a femur in a field of view of so many columns, its mask to the last or last but one."""
+    masks = femur_masks()
+    grid = VolumeGeometry((*masks.geometry.shape_zyx[:2], columns), masks.geometry.affine_lps)
+    outer, inner = (m[:, :, :columns].copy() for m in (masks.periosteal, masks.endosteal))
+    if one_short:
+        outer[:, :, -1] = inner[:, :, -1] = False
+    cut = FemurMasks(masks.side, outer, inner, grid)
+    return measure_femur(cut, hu_of(cut), divide(cut, FieldOfViewCuts(in_plane=True))).numbers
 
 
 @pytest.fixture(scope="module")
@@ -85,9 +115,93 @@ def test_sections_are_hollow_circles_of_neck_and_shaft(whole: FemurMeasurements)
         assert section is not None
         assert section.csmi_min_mm4 == pytest.approx(csmi, rel=0.04)
         assert section.cortical_thickness_mm == pytest.approx(3.0, abs=0.25)
-    it = whole.cross_sections.intertrochanter
-    assert it is not None
-    assert it.width_mm > 35
+
+
+def test_the_intertrochanteric_section_is_that_of_the_solids_on_its_plane(
+    whole: FemurMeasurements,
+) -> None:
+    found = whole.cross_sections.intertrochanter
+    assert found is not None
+    step = 0.25
+    offsets = np.arange(-40.0, 40.0 + step, step)
+    posterior = np.array([0.0, 1.0, 0.0])
+    frontal = np.cross(posterior, found.normal_lps)
+    along = offsets[:, None, None] * frontal + offsets[None, :, None] * posterior
+    inside = femur(np.array(found.centre_lps_mm) + along)
+    pieces, _ = ndimage.label(inside > 0)
+    section = pieces == pieces[len(offsets) // 2, len(offsets) // 2]
+    u, v = offsets[np.argwhere(section & (inside <= 3.0))].T
+    # a cortex of two voxels, thicker where the masks round off its inner corners
+    assert found.total_area_mm2 == pytest.approx(section.sum() * step**2, rel=0.02)
+    assert found.cortical_area_mm2 == pytest.approx(len(u) * step**2, rel=0.04)
+    assert found.csmi_frontal_mm4 == pytest.approx(u.var() * len(u) * step**2, rel=0.04)
+    assert found.csmi_sagittal_mm4 == pytest.approx(v.var() * len(v) * step**2, rel=0.04)
+
+
+def test_a_screw_along_the_neck_costs_what_rests_on_its_contours() -> None:
+    masks = femur_masks()
+    points = grid_points(masks.geometry)
+    along = points @ NECK_AXIS
+    screw = np.minimum(cylinder(points, (0, 0, 0), NECK_AXIS, 4.0), (along - 5) * (75 - along))
+    found = with_metal(screw, masks)
+    assert {section for _, section in found.cross_sections} == {None}
+    lengths = found.dimensions
+    assert lengths.head_diameter_mm is None
+    assert lengths.neck_width_mm is None
+    assert lengths.neck_axis_length_mm is None
+    # between landmarks, which are reported beside metal, too
+    assert lengths.femoral_offset_mm == pytest.approx(48, abs=0.5)
+
+
+def test_metal_in_the_head_leaves_the_sections(whole: FemurMeasurements) -> None:
+    masks = femur_masks()
+    found = with_metal(sphere(grid_points(masks.geometry), (-8, 0, 8), 4.0), masks)
+    assert found.dimensions.head_diameter_mm is None
+    assert found.dimensions.neck_axis_length_mm is None
+    assert found.cross_sections == whole.cross_sections
+
+
+def test_a_field_of_view_that_cuts_the_greater_trochanter_leaves_neck_and_shaft(
+    whole: FemurMeasurements,
+) -> None:
+    # the greater trochanter reaches x = 72 mm, the shaft 62, the last voxel 68.5
+    sections, all_sections = cut_laterally(67).cross_sections, whole.cross_sections
+    assert sections.intertrochanter is None
+    for section, of_whole in (
+        (sections.narrow_neck, all_sections.narrow_neck),
+        (sections.shaft, all_sections.shaft),
+    ):
+        assert section is not None
+        assert of_whole is not None
+        assert section.csmi_frontal_mm4 == pytest.approx(of_whole.csmi_frontal_mm4, rel=0.01)
+
+
+def test_a_mask_that_ends_one_voxel_short_of_the_field_of_view_has_no_section_there() -> None:
+    found = cut_laterally(60, one_short=True)
+    assert found.cross_sections.narrow_neck is not None
+    assert found.cross_sections.intertrochanter is None
+    assert found.cross_sections.shaft is None
+    assert found.dimensions.neck_axis_length_mm is None
+
+
+@pytest.mark.parametrize("has_metal", [False, True])
+def test_regions_that_no_plane_bounds_leave_the_sections_unless_metal_may_be_why(
+    whole: FemurMeasurements, has_metal: bool
+) -> None:
+    masks = femur_masks()
+    found = divide(masks, FieldOfViewCuts())
+    planes = found.geometry.planes.model_copy(update={"neck_trochanter": None})
+    unbounded = FemurRegions(
+        np.where(found.labels == FemurRegion.HEAD, found.labels, 0).astype(np.uint8),
+        found.geometry.model_copy(update={"planes": planes}),
+        (),
+    )
+    hu = hu_of(masks)
+    if has_metal:
+        hu[5:8, 2:5, 2:5] = 3071
+    regions = exclude_metal(unbounded, masks, hu)
+    sections = measure_femur(masks, hu, regions, LINE).numbers.cross_sections
+    assert sections == (CrossSections() if has_metal else whole.cross_sections)
 
 
 def test_without_calibration_there_is_neither_density_nor_projection() -> None:

@@ -3,7 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from service.domain.geometry import SpacingMm
+from service.domain.geometry import SpacingMm, VolumeGeometry
+from service.domain.imaging import FemurRegion
 from service.pipeline.left_femur import FemurAxes
 from service.pipeline.section_plane import (
     SectionPlane,
@@ -13,9 +14,11 @@ from service.pipeline.section_plane import (
     shaft_plane,
 )
 from service.pipeline.shaft import Line
-from tests.builders.hollow_bones import hollow_cylinder
+from tests.builders.femur_shapes import cylinder, grid_points, sphere
+from tests.builders.hollow_bones import hollow_cylinder, of_solids
 
 X, Y, Z = np.eye(3)
+HEAD = FemurRegion.HEAD
 TILT = np.deg2rad(55.0)
 NECK = np.array([np.sin(TILT), 0.0, -np.cos(TILT)])
 """A neck-shaft angle of 125 degrees."""
@@ -72,6 +75,33 @@ def test_a_section_the_scan_cuts_is_none() -> None:
     across, along = SectionPlane(np.zeros(3), X, Y), SectionPlane(np.zeros(3), X, Z)
     assert section_image(femur, across) is not None
     assert section_image(femur, along) is None
+
+
+def test_a_section_larger_than_the_square_looked_at_is_none() -> None:
+    grid = VolumeGeometry.axis_aligned((75, 75, 75), SpacingMm(2, 2, 2), (-74, -74, -74))
+    points = grid_points(grid)
+    large, fitting = (
+        of_solids(sphere(points, (0, 0, 0), r), sphere(points, (0, 0, 0), r - 8), grid, HEAD)
+        for r in (68.0, 58.0)
+    )
+    assert section_image(fitting, SectionPlane(np.zeros(3), X, Y)) is not None
+    assert section_image(large, SectionPlane(np.zeros(3), X, Y)) is None
+
+
+@pytest.mark.parametrize(("columns_beside", "near"), [(2, False), (1, True)])
+def test_a_section_one_voxel_short_of_the_border_is_near_it(
+    columns_beside: int, near: bool
+) -> None:
+    # a rod of 12 mm that ends, flat, with the column at x = 8 mm
+    shape = (40, 40, 20 + 9 + columns_beside)
+    grid = VolumeGeometry.axis_aligned(shape, SpacingMm(1, 1, 1), (-20, -20, -20))
+    points = grid_points(grid)
+    outer, inner = (
+        np.minimum(cylinder(points, (0, 0, 0), Z, r), 8.5 - points[..., 0]) for r in (12.0, 9.0)
+    )
+    image = section_image(of_solids(outer, inner, grid, HEAD), SectionPlane(np.zeros(3), X, Y))
+    assert image is not None
+    assert image.near_border is near
 
 
 def test_a_plane_beside_the_bone_shows_nothing() -> None:
