@@ -17,6 +17,7 @@ from service.domain.findings import (
 from service.domain.measurements import (
     CompartmentDensity,
     CrossSection,
+    ProjectedDensity,
     ProjectedRegion,
     RegionDensity,
     Thickness,
@@ -95,6 +96,7 @@ def region_table(femur: FemurReport) -> Table:
     """Volume, thickness and density per region; densities of bone mineral with a calibration."""
     measured = femur.measurements
     projected = measured.projected_density
+    is_calibrated = _is_calibrated(femur)
     rows = []
     for region in REGIONS:
         volume: Compartments | None = getattr(femur.volumes_cm3, region)
@@ -103,18 +105,21 @@ def region_table(femur: FemurReport) -> Table:
         cells = (
             *(_number(getattr(volume, part, None), 1) for part in Compartments.model_fields),
             *_thickness(getattr(measured.cortical_thickness, region, None)),
-            *_density(density, is_calibrated=projected is not None),
+            *_density(density, is_calibrated=is_calibrated),
         )
-        if projected is not None:
+        lost = HEAD_LOST if region == "head" else BONE_LOST
+        causes = CORTEX_LOST if volume is not None else lost
+        if is_calibrated:
             mass = density.integral.bmc_g if density is not None else None
             # head and total have no areal density by definition: no dash, as nothing is missing
-            has_areal = region in type(projected).model_fields
+            has_areal = region in ProjectedDensity.model_fields
             area = _number(areal.abmd_g_cm2 if areal is not None else None, 3) if has_areal else ""
             cells = (*cells, _number(mass, 2), area)
-        lost = HEAD_LOST if region == "head" else BONE_LOST
-        rows.append(_row(femur, region, cells, CORTEX_LOST if volume is not None else lost))
+            # a projection needs the shaft axis, too
+            causes = (*causes, *BONE_LOST) if area == DASH else causes
+        rows.append(_row(femur, region, cells, causes))
     columns = ("volume cm³", "cortical", "trabecular", "cortex mm", "5th pct.")
-    if projected is None:
+    if not is_calibrated:
         return Table("Regions", (*columns, "mean HU", "cortical", "trabecular"), tuple(rows))
     of_mineral = ("vBMD mg/cm³", "cortical", "trabecular", "BMC g", "aBMD* g/cm²")
     return Table("Regions", (*columns, *of_mineral), tuple(rows))
@@ -173,6 +178,11 @@ def neck_table(femur: FemurReport) -> Table:
         for name in ("superior", "anterior", "inferior", "posterior")
     )
     return Table("Cortex of neck", ("mean mm", "5th pct."), rows)
+
+
+def _is_calibrated(femur: FemurReport) -> bool:
+    densities: tuple[RegionDensity | None, ...] = tuple(dict(femur.measurements.density).values())
+    return any(d is not None and d.integral.vbmd_mg_cm3 is not None for d in densities)
 
 
 def _row(

@@ -67,7 +67,8 @@ def report(measured: FemurMeasurements, *codes: FlagCode) -> FemurReport:
 
 
 def test_a_region_is_a_row_of_volumes_thickness_and_hu() -> None:
-    density = RegionalDensity(neck=RegionDensity(integral=PART, cortical=PART, trabecular=PART))
+    of_hu = CompartmentDensity(mean_hu=204.6, sd_hu=90.0)
+    density = RegionalDensity(neck=RegionDensity(integral=of_hu, cortical=of_hu, trabecular=of_hu))
     measured = FemurMeasurements(cortical_thickness=CorticalThickness(neck=NECK), density=density)
     table = region_table(report(measured))
     assert len(table.columns) == len(table.rows[1].cells)
@@ -86,6 +87,16 @@ def test_with_a_calibration_densities_take_the_place_of_hu() -> None:
     assert neck.because == "1"
     # head and total have no areal density: nothing is missing there
     assert table.rows[0].cells[-1] == ""
+
+
+def test_densities_are_shown_where_no_shaft_axis_gives_a_projection() -> None:
+    density = RegionalDensity(neck=RegionDensity(integral=PART, cortical=PART, trabecular=PART))
+    measured = FemurMeasurements(cortical_thickness=CorticalThickness(neck=NECK), density=density)
+    table = region_table(report(measured, FlagCode.TRUNCATED_DISTAL))
+    assert table.columns[5:] == ("vBMD mg/cm³", "cortical", "trabecular", "BMC g", "aBMD* g/cm²")
+    neck = table.rows[1]
+    assert neck.cells[5:] == ("174 ± 2", "174 ± 2", "174 ± 2", "2.61", DASH)
+    assert neck.because == "1"
 
 
 def test_a_dash_names_the_flags_that_explain_it() -> None:
