@@ -77,9 +77,9 @@ def thickness_flags(
 ) -> tuple[QualityFlag, ...]:
     """What is to be doubted of the cortex.
 
-    ENDOSTEAL_NOT_FOUND where a bounded region holds no endosteal voxel or its cortex has no
-    endosteal surface; PARTIAL_VOLUME where most of a region's cortex is under three voxels thick.
-    Neither without any endosteal surface, which earlier stages tell.
+    ENDOSTEAL_NOT_FOUND where a bounded region holds no endosteal voxel or its cortex, or that of a
+    part of the neck, has no endosteal surface; PARTIAL_VOLUME where most of a region's cortex is
+    under three voxels thick. Neither without any endosteal surface, which earlier stages tell.
     """
     if thickness is None:
         return ()
@@ -94,6 +94,8 @@ def _missing_surface(
         volume: Compartments | None = getattr(volumes, name)
         if volume is not None and (volume.cortical is None or getattr(thickness, name) is None):
             missing.append(name)
+    if volumes.neck is not None:
+        missing.extend(_missing_parts(thickness))
     if not missing:
         return ()
     message = (
@@ -103,6 +105,26 @@ def _missing_surface(
     return (
         QualityFlag(code=FlagCode.ENDOSTEAL_NOT_FOUND, severity=Severity.ERROR, message=message),
     )
+
+
+def _missing_parts(thickness: CorticalThickness) -> list[str]:
+    """Quadrants and stations that are null though the neck as a whole is not.
+
+    A neck of which every quadrant lacks over a tenth of its endosteal surface lacks that itself and
+    is null. So with a neck and no quadrant there is no shaft axis, which has its own flag.
+    """
+    if thickness.neck is None:
+        return []
+    missing = [name for name, patch in thickness.neck_quadrants if patch is None]
+    if len(missing) == len(NeckQuadrants.model_fields):
+        missing = []
+    parts = [f"{name} quadrant of the neck" for name in missing]
+    parts.extend(
+        f"station {number} of the neck"
+        for number, station in enumerate(thickness.along_neck, start=1)
+        if station.thickness is None
+    )
+    return parts
 
 
 def _partial_volume(thickness: CorticalThickness) -> tuple[QualityFlag, ...]:

@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from service.domain.findings import Compartments, FlagCode, RegionalVolumes, Severity
 from service.domain.imaging import FemurRegion
-from service.domain.measurements import CorticalThickness
+from service.domain.measurements import CorticalThickness, NeckQuadrants
 from service.pipeline.cortical_thickness import ThicknessMap
 from service.pipeline.left_femur import FemurAxes
 from service.pipeline.shaft import Line
@@ -142,6 +144,32 @@ def test_a_bounded_region_without_an_endosteal_surface_is_flagged() -> None:
     assert flag.code is FlagCode.ENDOSTEAL_NOT_FOUND
     assert flag.severity is Severity.ERROR
     assert "head;" in flag.message
+
+
+def test_a_part_of_the_neck_without_an_endosteal_surface_is_flagged() -> None:
+    neck = FemurRegion.NECK
+    # each tenth of the neck in all four directions; superiorly 50 of 410 mm2 lack the surface
+    ring = ((0, 0, 9), (0, -9, 0), (0, 0, -9), (0, 9, 0))
+    rows = [
+        ((x, y, z), 40.0, 16.0 if (x, z) == (-7.0, 9) else 4.0, neck)
+        for x in np.arange(-9.0, 10.0, 2.0)
+        for _, y, z in ring
+    ]
+    rows.append(((1.0, 0, 9), 10.0, 16.0, neck))
+    found = summarise(patches(*rows), AXES)
+    only_neck = NOTHING.model_copy(update={"neck": volumes().neck})
+    assert found.neck is not None
+    (flag,) = thickness_flags(found, only_neck)
+    assert flag.code is FlagCode.ENDOSTEAL_NOT_FOUND
+    assert "of: superior quadrant of the neck, station 2 of the neck;" in flag.message
+
+
+def test_a_neck_without_a_shaft_axis_lacks_no_surface() -> None:
+    row = ((0.0, 0.0, 9.0), 50.0, 4.0, FemurRegion.NECK)
+    found = summarise(patches(row), replace(AXES, shaft=None, neck_range_mm=None))
+    assert found.neck_quadrants == NeckQuadrants()
+    only_neck = NOTHING.model_copy(update={"neck": volumes().neck})
+    assert thickness_flags(found, only_neck) == ()
 
 
 def test_a_bounded_region_without_an_endosteal_voxel_is_flagged() -> None:
