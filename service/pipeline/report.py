@@ -58,7 +58,8 @@ def femur_report(
         flags: of earlier stages, such as LOW_CONFIDENCE.
 
     Returns:
-        ``complete`` when all four regions were measured; each flag code once, the most severe.
+        ``complete`` when all four regions were measured; each flag code once, at its greatest
+        severity, with every message of that severity.
     """
     volumes = numbers.volumes
     measured = (volumes.head, volumes.neck, volumes.trochanter, volumes.intertrochanter)
@@ -111,7 +112,8 @@ def _slice_flags(slice_spacing_mm: float) -> tuple[QualityFlag, ...]:
         return ()
     message = (
         f"slices are {slice_spacing_mm:.2f} mm apart; up to {THICK_SLICE_MM} mm is advised: "
-        "surfaces that lie in the slice plane and thin cortex are uncertain by about half a slice"
+        "surfaces that lie in the slice plane and thin cortex are uncertain by about half a slice, "
+        "and moments of the sections by several per cent from 2.5 mm on"
     )
     return (QualityFlag(code=FlagCode.THICK_SLICES, severity=Severity.INFO, message=message),)
 
@@ -138,10 +140,13 @@ def _field_of_view_flags(cuts: FieldOfViewCuts) -> tuple[QualityFlag, ...]:
 
 
 def _most_severe_of_each(flags: tuple[QualityFlag, ...]) -> tuple[QualityFlag, ...]:
-    """One flag per code, in order of first appearance."""
+    """One flag per code, in order of first appearance, its reasons joined."""
     kept: dict[FlagCode, QualityFlag] = {}
     for flag in flags:
         held = kept.setdefault(flag.code, flag)
         if _SEVERITIES.index(flag.severity) > _SEVERITIES.index(held.severity):
             kept[flag.code] = flag
+        elif flag.severity is held.severity and flag.message.removesuffix(".") not in held.message:
+            both = f"{held.message.removesuffix('.')}; {flag.message}"
+            kept[flag.code] = held.model_copy(update={"message": both})
     return tuple(kept.values())

@@ -100,6 +100,16 @@ def test_each_code_stands_once_with_its_greatest_severity() -> None:
     assert report.flags == (doubt, cut)
 
 
+def test_a_second_reason_of_equal_severity_is_kept_and_a_lesser_one_is_not() -> None:
+    code, error = FlagCode.TRUNCATED_LATERAL, Severity.ERROR
+    side = QualityFlag(code=code, severity=error, message="the side cuts the neck.")
+    end = QualityFlag(code=code, severity=error, message="the side cuts trochanter")
+    cuts = FieldOfViewCuts(in_plane=True)
+    found = femur_report(masks(), regions(side, end, side), FemurNumbers(volumes()), cuts)
+    joined = "the side cuts the neck; the side cuts trochanter"
+    assert found.flags == (QualityFlag(code=code, severity=error, message=joined),)
+
+
 def test_the_series_is_summed_up_without_study_or_patient() -> None:
     femur = femur_report(masks(), regions(), FemurNumbers(volumes()), FieldOfViewCuts())
     report = analysis_report(series(1.0), (femur,), provenance())
@@ -120,3 +130,4 @@ def test_slices_more_than_one_and_a_half_mm_apart_are_flagged_as_information() -
     assert thick.code is FlagCode.THICK_SLICES
     assert thick.severity is Severity.INFO
     assert "3.27 mm" in thick.message
+    assert "moments of the sections" in thick.message
