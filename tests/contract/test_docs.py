@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import typer.main
 
 from service.cli import app
-from service.domain.findings import FlagCode
+from service.domain.findings import FemurReport, FlagCode
+from service.domain.frozen import Frozen
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -32,6 +34,14 @@ def code_of(document: Path) -> list[str]:
         for line in block.splitlines()
     ]
     return [*re.findall(r"`([^`\n]+)`", text), *indented, *fenced]
+
+
+def keys_of(annotation: object) -> set[str]:
+    """Keys of a model and of all models in it."""
+    if isinstance(annotation, type) and issubclass(annotation, Frozen):
+        fields = annotation.model_fields
+        return set(fields).union(*(keys_of(field.annotation) for field in fields.values()))
+    return set().union(*(keys_of(part) for part in get_args(annotation)))
 
 
 @documents
@@ -76,6 +86,18 @@ def test_every_quality_flag_is_documented() -> None:
     documents = "".join(document.read_text("utf-8") for document in DOCUMENTS)
 
     assert {code for code in FlagCode if code not in documents} == set()
+
+
+def test_every_key_of_a_femur_is_defined_with_the_regions_or_the_measurements() -> None:
+    # the cohorts' document sends its readers there
+    written = {
+        name
+        for document in ("regions.md", "measurements.md")
+        for code in code_of(ROOT / "docs" / document)
+        for name in re.findall(r"\w+", code)
+    }
+
+    assert keys_of(FemurReport) - written == set()
 
 
 def test_every_make_target_is_documented() -> None:
