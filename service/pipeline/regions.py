@@ -45,13 +45,12 @@ def divide(masks: FemurMasks, cuts: FieldOfViewCuts) -> FemurRegions:
     landmarks = find_landmarks(field)
     bounds = _bounds(landmarks)
     turned = np.zeros([masks.periosteal.shape[a] for a in mask.order.permutation], dtype=np.uint8)
+    boxed = turned[mask.box.slices]
     if bounds is not None:
-        turned[mask.box.slices] = partition(mask, bounds)
-    cut_flags = _drop_cut_regions(turned, cuts)
+        boxed[:] = partition(mask, bounds)
+    cut_flags = _drop_cut_regions(boxed, cuts)
     axis = landmarks.shaft_axis
-    greater = (
-        find_greater_trochanter(turned[mask.box.slices], mask.geometry, axis) if axis else None
-    )
+    greater = find_greater_trochanter(boxed, mask.geometry, axis) if axis else None
     mirrored = masks.side is FemurSide.RIGHT
     geometry = femur_geometry(landmarks, bounds, greater, mirrored=mirrored)
     flags = (*_missing(landmarks), *handedness_flags(field, landmarks), *cut_flags)
@@ -148,27 +147,27 @@ def _error(code: FlagCode, message: str) -> QualityFlag:
 
 
 def _drop_cut_regions(
-    turned: npt.NDArray[np.uint8], cuts: FieldOfViewCuts
+    labels: npt.NDArray[np.uint8], cuts: FieldOfViewCuts
 ) -> tuple[QualityFlag, ...]:
     """Zero, in place, the regions that meet the border of the scan or crop, and say so.
 
     Args:
-        turned: labels of the whole grid, its axes closest to S, P and lateral.
+        labels: of a canonical mask; its border holds bone only where the bone is cut.
         cuts: where the bone is known to be cut, one voxel short of the border counts too, since
             a mask may end that early.
     """
     proximal, distal, in_plane = (1 + int(c) for c in (cuts.proximal, cuts.distal, cuts.in_plane))
     borders = (
-        (FlagCode.TRUNCATED_PROXIMAL, "upper end", (turned[-proximal:],)),
-        (FlagCode.TRUNCATED_DISTAL, "lower end", (turned[:distal],)),
+        (FlagCode.TRUNCATED_PROXIMAL, "upper end", (labels[-proximal:],)),
+        (FlagCode.TRUNCATED_DISTAL, "lower end", (labels[:distal],)),
         (
             FlagCode.TRUNCATED_LATERAL,
             "side",
             (
-                turned[:, :in_plane],
-                turned[:, -in_plane:],
-                turned[:, :, :in_plane],
-                turned[:, :, -in_plane:],
+                labels[:, :in_plane],
+                labels[:, -in_plane:],
+                labels[:, :, :in_plane],
+                labels[:, :, -in_plane:],
             ),
         ),
     )
@@ -181,5 +180,5 @@ def _drop_cut_regions(
             message = f"the {name} of the scan or of the searched box cuts {regions}; not measured"
             flags.append(_error(code, message))
     for region in cut:
-        turned[turned == region] = 0
+        labels[labels == region] = 0
     return tuple(flags)
