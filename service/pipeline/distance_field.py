@@ -15,7 +15,6 @@ from scipy import ndimage
 from service.domain.findings import FemurSide
 from service.domain.geometry import AxisOrder, Box, FloatArray, SpacingMm, VolumeGeometry
 from service.domain.imaging import BoolArray, FemurMasks
-from service.pipeline.masks import is_cut
 
 WORK_SPACING_MM = 1.0
 """Voxels finer than half of this are averaged in whole blocks up to it: landmarks need no more."""
@@ -165,21 +164,15 @@ def left_frame(masks: FemurMasks) -> VolumeGeometry:
 
 
 def canonical_mask(mask: BoolArray, left_frame: VolumeGeometry) -> CanonicalMask:
-    """Turn and crop a mask that holds at least one voxel; ``left_frame`` is its grid.
-
-    Where the scan cuts the bone, the crop ends with the mask, so that its border is the cut.
-    """
+    """Turn and crop a mask that holds at least one voxel; ``left_frame`` is its grid."""
     order = AxisOrder.closest_to_spl(left_frame)
     turned = order.apply(mask)
     start, stop = [], []
     for axis in range(3):
         others = tuple(a for a in range(3) if a != axis)
         occupied = np.flatnonzero(turned.any(axis=others))
-        before, after = (
-            0 if is_cut(turned, axis, last=last) else MARGIN_VOXELS for last in (False, True)
-        )
-        start.append(max(int(occupied[0]) - before, 0))
-        stop.append(min(int(occupied[-1]) + 1 + after, turned.shape[axis]))
+        start.append(max(int(occupied[0]) - MARGIN_VOXELS, 0))
+        stop.append(min(int(occupied[-1]) + 1 + MARGIN_VOXELS, turned.shape[axis]))
     box = Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
     inside = np.ascontiguousarray(turned[box.slices])
     return CanonicalMask(inside, order.apply_geometry(left_frame).crop(box), order, box)

@@ -59,14 +59,6 @@ def test_bone_at_the_border_goes_on_beyond_it() -> None:
     assert field.contains(np.array([[0.0, 0.0, -2.0]]))[0]
 
 
-def test_a_cut_one_voxel_short_of_the_border_is_a_cut() -> None:
-    mask, grid = ball(SpacingMm(1, 1, 1), top_mm=1.5)
-    mask[-1] = False
-    short = canonical_mask(mask, grid)
-    touching = canonical_mask(*ball(SpacingMm(1, 1, 1), top_mm=0.5))
-    np.testing.assert_array_equal(short.inside, touching.inside)
-
-
 def test_a_plane_is_sampled_as_its_points_are() -> None:
     field = distance_field(canonical_mask(*ball(SpacingMm(1, 1, 1))))
     u, v = np.array([0.6, 0.8, 0.0]), np.array([0.0, 0.0, 1.0])
