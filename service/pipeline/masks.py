@@ -23,6 +23,15 @@ NOWHERE: FloatArray = np.zeros((0, 3))
 MIN_FEMUR_CM3 = 8.0
 """Less than a slab of shaft 10 mm long; a smaller find is not a femur."""
 
+FLAT_FACE = 0.6
+"""Share of the next plane's area above which a mask's outermost plane is a cut, not a rounded end.
+
+The tip of a sphere has at most 0.5. Exact masks of 16 anatomical phantoms, in the scan's axes and
+turned by 10 to 20 degrees to four sides, had at their upper ends (planes 1, 2 and 3 mm apart) at
+most 0.597 in 390, at their sides (0.8 and 1.6 mm) at most 0.614, over 0.6 in 2 of 852. Cut 8 to
+20 mm below the upper end they had 0.72 or more in all 1560, cut 5 mm below it over 0.6 in 386 of
+390 and 3 mm below in 289; cut 5 mm within a side (0.8 mm) in all 284, 3 mm within in 279."""
+
 
 @dataclass(frozen=True)
 class OtsuThreshold:
@@ -97,20 +106,36 @@ def on_source_grid(
     return solid(sampled > threshold.value)
 
 
+def is_cut(mask: BoolArray, axis: int, *, last: bool) -> bool:
+    """Whether bone goes on beyond one side of a mask's grid.
+
+    It does where the mask meets the side, and where it ends one voxel short of it in a flat face:
+    a network sees nothing beyond the last slice and may leave it out.
+
+    Args:
+        mask: bool ``[z, y, x]``.
+        axis: of the array.
+        last: its last plane's side, else its first's.
+    """
+    planes = np.moveaxis(mask, axis, 0)
+    border = planes[:-4:-1] if last else planes[:3]
+    areas = np.count_nonzero(border, axis=(1, 2))
+    is_flat = areas.size == 3 and areas[1] > FLAT_FACE * areas[2]
+    return bool(areas[0] > 0 or is_flat)
+
+
 def cuts_of(mask: BoolArray, at_edge: tuple[tuple[bool, bool], ...]) -> FieldOfViewCuts:
-    """Where a periosteal mask meets the end of the scan or of the field of view.
+    """Where the end of the scan or of the field of view cuts a periosteal mask.
 
     Args:
         mask: bool ``[z, y, x]`` in a crop box, z growing to superior.
         at_edge: for z, y, x: whether the box's first and last plane lie on the volume's edge.
     """
-    (low_z, high_z), *in_plane = at_edge
-    sides = []
-    for axis, edges in enumerate(in_plane, start=1):
-        for index, on_edge in zip((0, -1), edges, strict=True):
-            sides.append(on_edge and bool(np.take(mask, index, axis=axis).any()))
-    return FieldOfViewCuts(
-        proximal=high_z and bool(mask[-1].any()),
-        distal=low_z and bool(mask[0].any()),
-        in_plane=any(sides),
+    (distal, proximal), *in_plane = (
+        tuple(
+            on_edge and is_cut(mask, axis, last=last)
+            for last, on_edge in zip((False, True), edges, strict=True)
+        )
+        for axis, edges in enumerate(at_edge)
     )
+    return FieldOfViewCuts(proximal, distal, in_plane=any(map(any, in_plane)))

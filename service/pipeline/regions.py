@@ -6,12 +6,19 @@ import numpy as np
 import numpy.typing as npt
 
 from service.domain.findings import FemurGeometry, FemurSide, FlagCode, QualityFlag, Severity
-from service.domain.imaging import FemurMasks, FemurRegion, FemurRegions, FieldOfViewCuts
+from service.domain.imaging import (
+    BoolArray,
+    FemurMasks,
+    FemurRegion,
+    FemurRegions,
+    FieldOfViewCuts,
+)
 from service.pipeline.distance_field import canonical_mask, distance_field, left_frame
 from service.pipeline.femur_geometry import femur_geometry
 from service.pipeline.greater_trochanter import find_greater_trochanter
 from service.pipeline.handedness import handedness_flags
 from service.pipeline.landmarks import Landmarks, find_landmarks
+from service.pipeline.masks import is_cut
 from service.pipeline.neck import NeckOutcome, head_plane_distance
 from service.pipeline.partition import HalfSpace, RegionBounds, partition
 from service.pipeline.sections import unit
@@ -47,7 +54,7 @@ def divide(masks: FemurMasks, cuts: FieldOfViewCuts) -> FemurRegions:
     turned = np.zeros([masks.periosteal.shape[a] for a in mask.order.permutation], dtype=np.uint8)
     if bounds is not None:
         turned[mask.box.slices] = partition(mask, bounds)
-    cut_flags = _drop_cut_regions(turned, cuts)
+    cut_flags = _drop_cut_regions(turned, mask.order.apply(masks.periosteal), cuts)
     axis = landmarks.shaft_axis
     greater = (
         find_greater_trochanter(turned[mask.box.slices], mask.geometry, axis) if axis else None
@@ -148,28 +155,34 @@ def _error(code: FlagCode, message: str) -> QualityFlag:
 
 
 def _drop_cut_regions(
-    turned: npt.NDArray[np.uint8], cuts: FieldOfViewCuts
+    turned: npt.NDArray[np.uint8], bone: BoolArray, cuts: FieldOfViewCuts
 ) -> tuple[QualityFlag, ...]:
     """Zero, in place, the regions that meet the border of the scan or crop, and say so.
 
     Args:
         turned: labels of the whole grid, its axes closest to S, P and lateral.
-        cuts: where the bone is known to be cut, one voxel short of the border counts too, since
-            a mask may end that early.
+        bone: the periosteal mask, turned alike.
+        cuts: where the bone is known to be cut or ``bone`` shows it, one voxel short of the border
+            counts too, since a mask may end that early.
     """
-    proximal, distal, in_plane = (1 + int(c) for c in (cuts.proximal, cuts.distal, cuts.in_plane))
+
+    def border(axis: int, *, last: bool, known: bool) -> npt.NDArray[np.uint8]:
+        depth = 2 if known or is_cut(bone, axis, last=last) else 1
+        planes = np.moveaxis(turned, axis, 0)
+        return planes[-depth:] if last else planes[:depth]
+
+    sides = [(axis, last) for axis in (1, 2) for last in (False, True)]
     borders = (
-        (FlagCode.TRUNCATED_PROXIMAL, "upper end", (turned[-proximal:],)),
-        (FlagCode.TRUNCATED_DISTAL, "lower end", (turned[:distal],)),
+        (
+            FlagCode.TRUNCATED_PROXIMAL,
+            "upper end",
+            [border(0, last=True, known=cuts.proximal)],
+        ),
+        (FlagCode.TRUNCATED_DISTAL, "lower end", [border(0, last=False, known=cuts.distal)]),
         (
             FlagCode.TRUNCATED_LATERAL,
             "side",
-            (
-                turned[:, :in_plane],
-                turned[:, -in_plane:],
-                turned[:, :, :in_plane],
-                turned[:, :, -in_plane:],
-            ),
+            [border(axis, last=last, known=cuts.in_plane) for axis, last in sides],
         ),
     )
     flags, cut = [], set()

@@ -18,6 +18,10 @@ AIR_HU = -1000.0
 PARALLEL_TOLERANCE = 1e-9
 """Source voxels that one target voxel's step may leave its axis by: rounding, nothing else."""
 
+TOUCHING = 1e-8
+"""Source voxels of overlap that count as none: rounding. Well below what ``network_geometry`` lays
+a voxel more for."""
+
 MAX_SHEAR = 1.7e-3
 """Cosine between two axes of a grid up to which it counts as a box: 0.1 degrees, as for tilt."""
 
@@ -35,7 +39,8 @@ def resample(
         values: ``[z, y, x]`` on ``source``.
         source: grid of ``values``; it may lie obliquely in the patient, or lean (gantry tilt).
         target: grid to sample at.
-        outside: value half a voxel and more beyond the source.
+        outside: value of voxels that lie wholly beyond the source. One that overlaps it takes the
+            nearest value there: bone that the end of a scan cuts must reach the last voxel.
 
     Returns:
         float32 ``[z, y, x]`` on ``target``.
@@ -55,30 +60,48 @@ def resample(
         order=1,
         mode="nearest",
     )
+    first, last = _overlapping(matrix, source.shape_zyx)
     if along_axes:
         for axis, (step, start) in enumerate(zip(steps, offset, strict=True)):
             index = np.arange(target.shape_zyx[axis]) * step + start
-            beyond = (index < -0.5) | (index > source.shape_zyx[axis] - 0.5)
+            beyond = (index < first[axis]) | (index > last[axis])
             np.moveaxis(result, axis, 0)[beyond] = outside
     else:
-        _write_outside(result, matrix, offset, source.shape_zyx, outside)
+        _write_outside(result, matrix, offset, (first, last), outside)
     return result
+
+
+def _overlapping(
+    matrix: FloatArray, source_shape: tuple[int, int, int]
+) -> tuple[FloatArray, FloatArray]:
+    """Between which source indices a target voxel's centre lies if the voxel overlaps the source.
+
+    Args:
+        matrix: target index -> source index without the offset, ``[3, 3]`` in z, y, x.
+        source_shape: of the source.
+
+    Returns:
+        The lowest and the highest index, ``[3]`` each.
+    """
+    half_voxel = 0.5 * np.abs(matrix).sum(axis=1)
+    reach = 0.5 + half_voxel - TOUCHING
+    return -reach, np.array(source_shape) - 1 + reach
 
 
 def _write_outside(
     result: npt.NDArray[np.float32],
     matrix: FloatArray,
     offset: FloatArray,
-    source_shape: tuple[int, int, int],
+    overlapping: tuple[FloatArray, FloatArray],
     outside: float,
 ) -> None:
-    """Write ``outside`` where a sample of a leaning grid lies beyond the source; plane by plane."""
+    """Write ``outside`` in the voxels of a leaning grid that lie beyond the source, by planes."""
     y, x = np.ogrid[: result.shape[1], : result.shape[2]]
     for z, plane in enumerate(result):
         beyond = np.zeros(plane.shape, np.bool_)
-        for row, start, count in zip(matrix, offset, source_shape, strict=True):
+        for row, start, first, last in zip(matrix, offset, *overlapping, strict=True):
             index = row[1] * y + row[2] * x + (row[0] * z + start)
-            beyond |= (index < -0.5) | (index > count - 0.5)
+            beyond |= (index < first) | (index > last)
         plane[beyond] = outside
 
 

@@ -3,12 +3,13 @@ import pytest
 
 from service.domain.findings import FemurSide
 from service.domain.geometry import SpacingMm, VolumeGeometry
-from service.domain.imaging import CroppedVolume, FieldOfViewCuts, ProbabilityMap
+from service.domain.imaging import BoolArray, CroppedVolume, FieldOfViewCuts, ProbabilityMap
 from service.pipeline.masks import (
     OtsuThreshold,
     cuts_of,
     find_threshold,
     inside_only,
+    is_cut,
     on_source_grid,
     solid,
 )
@@ -113,3 +114,40 @@ def test_a_mask_at_the_edge_of_the_volume_is_cut_and_at_the_edge_of_the_box_is_n
     assert cuts_of(mask, at_edge) == FieldOfViewCuts(proximal=False, distal=True, in_plane=True)
     nowhere = ((False, False),) * 3
     assert cuts_of(mask, nowhere) == FieldOfViewCuts()
+
+
+def ending_in(areas: tuple[int, int, int]) -> BoolArray:
+    """Planes 3 to 5 of z of so many voxels each; 0 to 2 hold 100 each, too."""
+    mask = np.zeros((6, 10, 10), dtype=bool)
+    for plane, area in zip(mask, (100, 100, 100, *areas), strict=True):
+        plane.flat[:area] = True
+    return mask
+
+
+@pytest.mark.parametrize(
+    ("areas", "expected"),
+    [
+        ((100, 80, 0), True),
+        ((100, 61, 0), True),
+        ((100, 60, 0), False),  # a rounded end
+        ((100, 30, 1), True),  # meets the side
+        ((100, 0, 0), False),  # two voxels short
+        ((0, 0, 0), False),
+    ],
+)
+def test_a_flat_face_one_voxel_short_of_a_side_is_a_cut(
+    areas: tuple[int, int, int], expected: bool
+) -> None:
+    mask = ending_in(areas)
+    for axis in range(3):
+        turned = np.moveaxis(mask, 0, axis)
+        assert is_cut(turned, axis, last=True) == expected
+        assert is_cut(np.flip(turned, axis), axis, last=False) == expected
+
+
+def test_a_flat_face_at_the_edge_of_the_volume_is_a_cut_and_at_the_edge_of_the_box_is_not() -> None:
+    mask = ending_in((100, 90, 0))[:, 1:9, 1:9]
+    mask[0] = mask[:, :3] = mask[:, -3:] = mask[:, :, :3] = mask[:, :, -3:] = False
+    mask[1] = False
+    assert cuts_of(mask, ((True, True),) * 3) == FieldOfViewCuts(proximal=True)
+    assert cuts_of(mask, ((True, False),) * 3) == FieldOfViewCuts()

@@ -59,8 +59,12 @@ def test_a_leaning_grid_is_sampled_through_its_shear(degrees: float) -> None:
     interior = ((index >= 0) & (index <= np.array(source.shape_zyx) - 1)).all(axis=-1)
     assert interior.mean() > 0.4
     np.testing.assert_allclose(sampled[interior], ramp(target)[interior], rtol=1e-4)
-    beyond = ((index < -0.51) | (index > np.array(source.shape_zyx) - 0.49)).any(axis=-1)
-    assert (sampled[beyond] == -1.0).all()
+    # half a voxel of the grid, seen along each axis of the source
+    to_source = np.linalg.inv(source.affine_lps) @ target.affine_lps
+    reach = 0.5 + 0.5 * np.abs(to_source[:3, :3][::-1, ::-1]).sum(axis=1)
+    outwards = np.maximum(-index, index - (np.array(source.shape_zyx) - 1)) - reach
+    assert (sampled[(outwards > 1e-6).any(axis=-1)] == -1.0).all()
+    assert (sampled[(outwards < -1e-6).all(axis=-1)] != -1.0).all()
 
 
 def test_the_networks_grid_holds_a_leaning_crop() -> None:
@@ -77,6 +81,41 @@ def test_past_the_source_the_outside_value_is_written() -> None:
     target = VolumeGeometry.axis_aligned((4, 2, 2), SpacingMm(1.0, 1.0, 1.0), (0.0, 0.0, -1.0))
     sampled = resample(np.ones((2, 2, 2), np.float32), source, target, outside=-7.0)
     assert sampled[:, 0, 0].tolist() == [-7.0, 1.0, 1.0, -7.0]
+
+
+def test_a_voxel_that_overlaps_the_source_takes_its_nearest_value() -> None:
+    # centres at -1.4, -0.6, 0.2, 1.0, 1.8 and 2.6 mm, 0.8 mm wide; the source ends at -0.5 and 2.5
+    source = VolumeGeometry.axis_aligned((3, 1, 1), SpacingMm(1.0, 1.0, 1.0))
+    target = VolumeGeometry.axis_aligned((6, 1, 1), SpacingMm(0.8, 1.0, 1.0), (0.0, 0.0, -1.4))
+    values = np.array([10, 20, 30], np.float32).reshape(3, 1, 1)
+    sampled = resample(values, source, target, outside=-7.0)
+    np.testing.assert_allclose(sampled[:, 0, 0], [-7, 10, 12, 20, 28, 30], rtol=1e-6)
+
+
+@pytest.mark.parametrize("tilt_mm", [0.0, 0.2], ids=["box", "gantry tilt"])
+@pytest.mark.parametrize("step_mm", [0.4, 0.625, 0.7, 3.0])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_bone_cut_by_the_end_of_the_scan_is_bone_to_the_last_voxel_there_and_back(
+    axis: int, step_mm: float, tilt_mm: float
+) -> None:
+    affine = np.diag([1.3, 1.3, 1.3, 1.0])
+    affine[2 - axis, 2 - axis] = step_mm
+    affine[1, 2] = tilt_mm
+    across = [slice(4, -4)] * 3
+    across[axis] = slice(None)
+    for planes in range(13, 23):
+        shape = [13, 13, 13]
+        shape[axis] = planes
+        source = VolumeGeometry((shape[0], shape[1], shape[2]), affine)
+        bone = np.zeros(source.shape_zyx, np.float32)
+        bone[tuple(across)] = 1.0
+        for grid in (source, source.flip_x()):
+            network = network_geometry(grid, SpacingMm(1.0, 0.8, 0.8))
+            back = resample(
+                resample(bone, source, network, outside=0.0), network, source, outside=0.0
+            )
+            ends = np.moveaxis(back, axis, 0)[[0, -1], 6, 6]
+            assert ends.min() > 0.5, planes
 
 
 def test_the_networks_grid_shares_the_crops_corner_and_covers_it() -> None:
