@@ -1,3 +1,4 @@
+import json
 import os
 import random
 import signal
@@ -14,7 +15,7 @@ from model_export.case_sets import CaseSets
 from model_export.cases import TrainingCase
 from model_export.checkpoint import CurvePoint, RunError, load_checkpoint
 from model_export.config import TrainingConfig
-from model_export.onnx_export import contract_of
+from model_export.onnx_export import contract_of, publish
 from model_export.schedule import Budget
 from model_export.training import RunPlan, Trainer
 
@@ -189,6 +190,22 @@ def test_a_run_can_start_from_another_s_weights(tmp_path: Path, cases: Path, tin
     assert second.step == 0
 
 
+def test_first_weights_are_those_that_the_other_run_stands_for(
+    tmp_path: Path, cases: Path, tiny: TrainingConfig, monkeypatch: pytest.MonkeyPatch
+):
+    scores = iter([(0.9, None), (0.5, None)])
+    monkeypatch.setattr(Trainer, "_validate", lambda trainer: next(scores))
+    config = tiny.model_copy(update={"select": "best"})
+    sets = CaseSets.of_folder(cases)
+    first = RunPlan(sets, tmp_path / "first", Budget(steps=4))
+    _train(Trainer(config, first))
+    begun = Trainer(config, RunPlan(sets, tmp_path / "next", Budget(steps=1), first.run))
+    weights = begun.network.state_dict()["head.weight"]
+    best, last = (load_checkpoint(first.run / f"{n}.pt").network for n in ("best", "checkpoint"))
+    assert torch.equal(weights, best["head.weight"])
+    assert not torch.equal(weights, last["head.weight"])
+
+
 def test_a_folder_of_another_run_is_refused(tmp_path: Path, cases: Path, tiny: TrainingConfig):
     sets = CaseSets.of_folder(cases)
     plan = RunPlan(sets, tmp_path / "run", Budget(steps=1))
@@ -256,6 +273,25 @@ def test_first_weights_of_another_network_are_refused(
     wider = tiny.model_copy(update={"channels": (2, 2, 2, 2, 4)})
     with pytest.raises(RunError, match=r"holds a vnet of channels \(2, 2, 2, 2, 2\)"):
         Trainer(wider, RunPlan(sets, tmp_path / "second", Budget(steps=1), first))
+
+
+def test_a_checkpoint_of_another_version_is_refused_as_such(
+    tmp_path: Path, cases: Path, tiny: TrainingConfig
+):
+    sets = CaseSets.of_folder(cases)
+    plan = RunPlan(sets, tmp_path / "run", Budget(steps=1))
+    _train(Trainer(tiny, plan))
+    checkpoint = load_checkpoint(plan.run)
+    configuration = {**json.loads(checkpoint.configuration), "gone": 1}
+    replace(checkpoint, configuration=json.dumps(configuration)).save(plan.run / "checkpoint.pt")
+    initial = RunPlan(sets, tmp_path / "next", Budget(steps=1), plan.run)
+    for use in (
+        lambda: Trainer(tiny, plan),
+        lambda: Trainer(tiny, initial),
+        lambda: publish(plan.run, tmp_path / "x.onnx"),
+    ):
+        with pytest.raises(RunError, match=r"written by another version of femurct \(gone: "):
+            use()
 
 
 @pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04"])
