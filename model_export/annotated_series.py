@@ -95,7 +95,7 @@ def read_archive(archive: Path) -> CtVolume:
             names = [name for name in files.namelist() if not name.endswith("/")]
             members = [Member(i, files.read(name)) for i, name in enumerate(names, start=1)]
     except UNREADABLE_ZIP as error:
-        raise CaseError(f"unreadable zip {archive} ({error})") from error
+        raise CaseError(f"unreadable zip {archive.name} ({error})") from error
     return read_volume(read_series(members))
 
 
