@@ -1,4 +1,3 @@
-import json
 import os
 import random
 import signal
@@ -15,7 +14,7 @@ from model_export.case_sets import CaseSets
 from model_export.cases import TrainingCase
 from model_export.checkpoint import CurvePoint, RunError, load_checkpoint
 from model_export.config import TrainingConfig
-from model_export.onnx_export import contract_of, publish
+from model_export.onnx_export import contract_of
 from model_export.schedule import Budget
 from model_export.training import RunPlan, Trainer
 
@@ -273,30 +272,3 @@ def test_first_weights_of_another_network_are_refused(
     wider = tiny.model_copy(update={"channels": (2, 2, 2, 2, 4)})
     with pytest.raises(RunError, match=r"holds a vnet of channels \(2, 2, 2, 2, 2\)"):
         Trainer(wider, RunPlan(sets, tmp_path / "second", Budget(steps=1), first))
-
-
-def test_a_checkpoint_of_another_version_is_refused_as_such(
-    tmp_path: Path, cases: Path, tiny: TrainingConfig
-):
-    sets = CaseSets.of_folder(cases)
-    plan = RunPlan(sets, tmp_path / "run", Budget(steps=1))
-    _train(Trainer(tiny, plan))
-    checkpoint = load_checkpoint(plan.run)
-    configuration = {**json.loads(checkpoint.configuration), "gone": 1}
-    replace(checkpoint, configuration=json.dumps(configuration)).save(plan.run / "checkpoint.pt")
-    initial = RunPlan(sets, tmp_path / "next", Budget(steps=1), plan.run)
-    for use in (
-        lambda: Trainer(tiny, plan),
-        lambda: Trainer(tiny, initial),
-        lambda: publish(plan.run, tmp_path / "x.onnx"),
-    ):
-        with pytest.raises(RunError, match=r"written by another version of femurct \(gone: "):
-            use()
-
-
-@pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04"])
-def test_a_file_that_is_no_checkpoint_is_refused_by_name(tmp_path: Path, content: bytes):
-    path = tmp_path / "junk.pt"
-    path.write_bytes(content)
-    with pytest.raises(RunError, match=r"junk\.pt is no checkpoint of `train`, or torn"):
-        load_checkpoint(path)
