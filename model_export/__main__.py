@@ -67,11 +67,14 @@ def _prepare_own(own: Path, out: Path) -> None:
 
     refused = 0
     for source in sources_in(own):
-        if isinstance(source, CaseError):
+        try:
+            if isinstance(source, CaseError):
+                raise source
+            if not (out / f"{source.name}.npz").exists():
+                typer.echo(to_training_case(source).save(out))
+        except CaseError as error:
             refused += 1
-            typer.echo(f"refused: {source.detail}", err=True)
-        elif not (out / f"{source.name}.npz").exists():
-            typer.echo(to_training_case(source).save(out))
+            typer.echo(f"refused: {error.detail}", err=True)
     if refused:
         raise CaseError(f"{refused} cases of {own} are refused, see above; the others are written")
 
@@ -177,12 +180,20 @@ def pseudo_label(
         open_predictor(weights / "periosteal.onnx", "periosteal"),
         open_predictor(weights / "endosteal.onnx", "endosteal"),
     )
+    refused = 0
     for archive in series:
-        folders = list(pseudo_labels(archive, networks, out))
+        try:
+            folders = list(pseudo_labels(archive, networks, out))
+        except FemurctError as error:
+            refused += 1
+            typer.echo(f"refused: {archive}: {error.detail}", err=True)
+            continue
         for folder in folders:
             typer.echo(folder)
         if not folders:
             typer.echo(f"no femur found in {archive}", err=True)
+    if refused:
+        raise CaseError(f"{refused} of {len(series)} series are refused, see above")
 
 
 app.command()(evaluate)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,9 @@ VALIDATION_SERIES = ("STS_020",)
 MARGIN_MM = 40.0
 """Kept around the femur in view: a patch about its surface and the hip bone fit."""
 
+UNREADABLE_ZIP = (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError)
+"""What reading a zip raises; RuntimeError for one that is encrypted or compressed otherwise."""
+
 THIN_CORTEX_VOXELS_ZYX = (1, 3, 3)
 """A periosteal surface voxel this near to the endosteal mask covers a thin cortex (under 2 mm)."""
 
@@ -37,9 +41,15 @@ def annotated_series(data: Path, *, trust_thin_cortex: bool = False) -> Iterator
             with; training leaves it out.
 
     Raises:
-        CaseError: where a series is missing, or its masks lie on another grid than its CT.
+        CaseError: where there is none, one is missing, or masks lie on another grid than their CT.
     """
-    for folder in sorted((data / "annotations").glob("STS_*")):
+    folders = sorted((data / "annotations").glob("STS_*"))
+    if not folders:
+        raise CaseError(
+            f"no annotated series in {data.absolute()}; set FEMURCT_DATA to the reference data, or "
+            "let `prepare` go without them (--no-annotated)"
+        )
+    for folder in folders:
         yield _source_case(data, folder, trust_thin_cortex)
 
 
@@ -77,11 +87,15 @@ def read_archive(archive: Path) -> CtVolume:
     """The CT in a zip of DICOM files, read as the service reads it.
 
     Raises:
+        CaseError: if there is no such file, or it is no zip, torn or encrypted.
         SeriesError: see ``read_series`` and ``read_volume``.
     """
-    with zipfile.ZipFile(archive) as files:
-        names = [name for name in files.namelist() if not name.endswith("/")]
-        members = [Member(i, files.read(name)) for i, name in enumerate(names, start=1)]
+    try:
+        with zipfile.ZipFile(archive) as files:
+            names = [name for name in files.namelist() if not name.endswith("/")]
+            members = [Member(i, files.read(name)) for i, name in enumerate(names, start=1)]
+    except UNREADABLE_ZIP as error:
+        raise CaseError(f"unreadable zip {archive.name} ({error})") from error
     return read_volume(read_series(members))
 
 

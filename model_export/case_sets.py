@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from model_export.annotated_series import VALIDATION_SERIES
+from model_export.cases import CaseError
 from model_export.config import TrainingConfig
 
 LEFT_SUFFIX, RIGHT_SUFFIX = "_left", "_right"
@@ -19,10 +21,27 @@ LEFT_SUFFIX, RIGHT_SUFFIX = "_left", "_right"
 
 @dataclass(frozen=True)
 class CaseSets:
-    """Case files of a run; ``validation`` may be empty."""
+    """Case files of a run; ``validation`` may be empty.
+
+    Raises:
+        CaseError: if a subject is in both, or one of ``VALIDATION_SERIES`` is to be trained on.
+    """
 
     train: tuple[Path, ...]
     validation: tuple[Path, ...] = ()
+
+    def __post_init__(self) -> None:
+        trained_on = {subject_of(case) for case in self.train}
+        if both := sorted(trained_on & {subject_of(case) for case in self.validation}):
+            raise CaseError(
+                f"{', '.join(both)}: to train on and to validate with; both femurs of a subject "
+                "belong in the same set"
+            )
+        if reserved := sorted(trained_on & set(VALIDATION_SERIES)):
+            raise CaseError(
+                f"{', '.join(reserved)} is reserved for validation (README-3 of the annotations); "
+                "take it out of the cases to train on"
+            )
 
     @property
     def names_sha256(self) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from torch import Tensor
 
 from model_export.config import TrainingConfig
@@ -85,16 +85,26 @@ def load_checkpoint(run: Path) -> Checkpoint:
     """The checkpoint of a run's folder, or the checkpoint file itself.
 
     Raises:
-        RunError: if there is none, or the file is none of ours or torn.
+        RunError: if there is none, or the file is none of ours, torn, or of a version whose
+            configuration differs.
     """
     path = run / CHECKPOINT_NAME if run.is_dir() else run
     if not path.is_file():
         raise RunError(f"no checkpoint at {path}; `train` writes one")
     try:
-        return Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
+        checkpoint = Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
+        checkpoint.config()
     except UNREADABLE as error:
         reason = str(error).partition("\n")[0][:200]
         raise RunError(f"{path} is no checkpoint of `train`, or torn ({reason})") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        field_name = ".".join(str(part) for part in first["loc"])
+        raise RunError(
+            f"{path} was written by another version of femurct ({field_name}: {first['msg']}); "
+            "use that one, or train anew"
+        ) from error
+    return checkpoint
 
 
 def hold_to_plan(path: Path, plan: BaseModel) -> None:

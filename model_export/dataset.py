@@ -51,6 +51,9 @@ CENTRE_JITTER = 0.25
 LARGEST_OUTSIDE = 0.2
 """At most this share of a patch's size lies past one end of its case."""
 
+TRUST_ROUNDING = 1e-3
+"""An interpolation between ones may fall this far short of 1."""
+
 VALIDATION_STREAM = 1_000_003
 """Keeps validation patches apart from training patches of the same number."""
 
@@ -166,16 +169,16 @@ class PatchSource:
         config = self._config
         case = load_case(indexed.path)
         centre = self._centre(indexed, case, rng)
-        block = _block(case, centre, source_size(matrix, config.patch_zyx))
+        needed = TRUST_PERIOSTEAL if config.role == "periosteal" else TRUST_BOTH
+        block = _block(case, needed, centre, source_size(matrix, config.patch_zyx))
         hu, periosteal, endosteal, trust = warp(block, matrix, config.patch_zyx)
         if augmented:
             hu = change_appearance(hu, config.augmentation, rng)
         outer = periosteal >= 0.5
-        # Between two trusts the lower one holds.
-        sure = np.floor(trust + 1e-3)
+        # a voxel counts where all it is interpolated from may be trusted
+        counted, near = trust >= 1 - TRUST_ROUNDING, outer
         if config.role == "periosteal":
-            return _as_patch(hu, outer, sure >= TRUST_PERIOSTEAL, case.kind)
-        counted, near = sure >= TRUST_BOTH, outer
+            return _as_patch(hu, outer, counted, case.kind)
         if config.endosteal_input == "masked":
             seen = perturb_surface(outer, rng) if augmented and config.perturb_mask else outer
             hu = np.where(seen, hu, np.float32(OUTSIDE_HU))
@@ -229,9 +232,12 @@ def _other_bone(case: TrainingCase) -> npt.NDArray[np.int64]:
 
 
 def _block(
-    case: TrainingCase, centre: npt.NDArray[np.int64], size: SizeZyx
+    case: TrainingCase, needed: int, centre: npt.NDArray[np.int64], size: SizeZyx
 ) -> npt.NDArray[np.float32]:
-    """float32 ``[4, z, y, x]``: HU, periosteal, endosteal and trust, which is 0 past the case."""
+    """float32 ``[4, z, y, x]``: HU, periosteal, endosteal, 1 where the trust is as needed.
+
+    The last is 0 past the case.
+    """
     block = np.zeros((4, *size), dtype=np.float32)
     block[0] = OUTSIDE_HU
     start = centre - np.array(size) // 2
@@ -248,6 +254,7 @@ def _block(
     )
     for channel, array in enumerate(arrays):
         block[channel][tuple(into)] = array[tuple(out_of)]
+    block[3] = block[3] >= needed
     return block
 
 

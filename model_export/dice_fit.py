@@ -16,6 +16,7 @@ from model_export.cases import CaseError
 from model_export.config import Role
 from model_export.evaluation import FemurScore
 from service.domain.model_contract import DiceFit
+from service.pipeline.cascade import DEFAULT_STRIDE_Z
 from service.pipeline.confidence import SMALLEST_ENTROPY_BITS, expected_dice
 
 LEAST_CASES = 10
@@ -139,12 +140,19 @@ def read_fit(path: Path, role: Role, weights_sha256: str) -> DiceFit:
         weights_sha256: of its weights, to which the fit must belong.
 
     Raises:
-        CaseError: if the file is none, or holds no fit of that network.
+        CaseError: if the file is none, holds no fit of that network, or one made at another stride
+            than the service's, by which doubt changes.
     """
     try:
-        found = DiceFits.model_validate_json(path.read_bytes()).of(role)
+        fits = DiceFits.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         raise CaseError(f"{path} is no dice_fits.json of `evaluate`: {error}") from error
+    if fits.stride_z != DEFAULT_STRIDE_Z:
+        raise CaseError(
+            f"{path} holds fits made at stride {fits.stride_z}, the service runs at "
+            f"{DEFAULT_STRIDE_Z}; evaluate without --stride-z"
+        )
+    found = fits.of(role)
     if found.weights_sha256 != weights_sha256:
         raise CaseError(
             f"{path} holds the fit of another {role} network: its weights are "

@@ -141,6 +141,8 @@ def _scored(paths: Sequence[Path], cascade: Cascade, out: Path) -> Iterator[Femu
             to_come = (len(paths) - number - 1) * total / done
             progress.update(task, total=total + to_come, description=case.name)
             found, score = evaluate_case(case, cascade, lambda: progress.advance(task))
+            # never these masks beside another cascade's score
+            kept_path.unlink(missing_ok=True)
             _save_masks(found, masks / path.name)
             _keep_score(score, kept_path, key)
             progress.update(task, completed=before + windows)
@@ -157,6 +159,8 @@ def _key(path: Path, cascade: Cascade) -> str:
         case,
         first.sha256,
         second.sha256,
+        first.provider,
+        second.provider,
         cascade.stride_z,
         cascade.endosteal_input,
     )
@@ -179,7 +183,11 @@ def _kept_score(path: Path, key: str) -> FemurScore | None:
 
 
 def _save_masks(found: FemurMasks, path: Path) -> None:
-    np.savez_compressed(path, periosteal=found.periosteal, endosteal=found.endosteal)
+    """Writes both masks, in place when whole."""
+    partial = path.with_suffix(".partial")
+    with partial.open("wb") as file:
+        np.savez_compressed(file, periosteal=found.periosteal, endosteal=found.endosteal)
+    partial.replace(path)
 
 
 def _write_tables(

@@ -87,7 +87,7 @@ def pseudo_labels(archive: Path, networks: Networks, out: Path) -> Iterator[Path
         Each folder; none where no femur is found.
 
     Raises:
-        SeriesError: see ``read_series`` and ``read_volume``.
+        CaseError, SeriesError: see ``read_archive``.
     """
     source = read_archive(archive)
     order = AxisOrder.closest_to_spl(source.geometry)

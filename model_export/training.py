@@ -23,6 +23,7 @@ from model_export.checkpoint import (
     RunError,
     append_curve,
     load_checkpoint,
+    model_file,
     trim_curve,
 )
 from model_export.config import TrainingConfig
@@ -44,7 +45,8 @@ class RunPlan:
         cases: to train on and, if any, to validate with.
         run: folder of the checkpoint and the curve.
         budget: of the whole run; None for the configuration's own.
-        initial: another run's folder or checkpoint to take weights from; None for random ones.
+        initial: another run's folder or checkpoint to take weights from (``model_file``); None for
+            random ones.
     """
 
     cases: CaseSets
@@ -228,7 +230,7 @@ class Trainer:
         if not (run / CHECKPOINT_NAME).exists():
             trim_curve(run, 0)
             if self.plan.initial is not None:
-                initial = load_checkpoint(self.plan.initial)
+                initial = load_checkpoint(model_file(self.plan.initial))
                 self._begin_with(initial)
                 self.cases += f", first weights of a run on {initial.cases}"
             return

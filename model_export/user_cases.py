@@ -13,7 +13,6 @@ that z runs to superior, y to posterior and x to the left. Nothing is repaired.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,9 +40,6 @@ LARGEST_SHEAR = 2e-3
 
 LEAST_BONE_HU = 150.0
 """Cancellous bone of the young exceeds it, and so does any cortex."""
-
-UNREADABLE = (nib.filebasedimages.ImageFileError, zipfile.BadZipFile, OSError, EOFError)
-"""What reading a broken file raises, besides errors of ours."""
 
 
 def user_case_folders(folder: Path) -> tuple[Path, ...]:
@@ -75,7 +71,7 @@ def user_case(folder: Path) -> SourceCase:
         return _read(folder)
     except CaseError as error:
         raise CaseError(f"case {folder.name}: {error.detail}") from error
-    except (FemurctError, *UNREADABLE) as error:
+    except (FemurctError, OSError) as error:
         reason = error.detail if isinstance(error, FemurctError) else f"unreadable file ({error})"
         raise CaseError(f"case {folder.name}: {reason}") from error
 
@@ -130,7 +126,9 @@ def _subject_and_side(folder: Path) -> tuple[str, str]:
     for suffix in (LEFT_SUFFIX, RIGHT_SUFFIX):
         if folder.name.endswith(suffix) and not path.exists():
             return folder.name.removesuffix(suffix), suffix[1:]
-    side = path.read_text().strip().lower() if path.exists() else "neither"
+    side = ""
+    if path.exists():
+        side = path.read_text(encoding="utf-8", errors="replace").strip().lower()
     if side not in ("left", "right"):
         raise CaseError(
             f"its side is unknown; name the folder ..{LEFT_SUFFIX} or ..{RIGHT_SUFFIX}, or write "
@@ -190,10 +188,16 @@ def _read_labels(path: Path, grid: VolumeGeometry) -> npt.NDArray[np.generic]:
 
 def _read_nifti(path: Path) -> tuple[npt.NDArray[np.generic], VolumeGeometry]:
     """Values ``[z, y, x]`` and their grid, in the file's own order of axes."""
-    image: nib.Nifti1Image = nib.Nifti1Image.from_filename(path)
-    if len(image.shape) != 3:
-        raise CaseError(f"{path.name} has {len(image.shape)} dimensions, needed 3")
-    values = np.asarray(image.dataobj).transpose(2, 1, 0)
+    try:
+        image: nib.Nifti1Image = nib.Nifti1Image.from_filename(path)
+        stored = np.asarray(image.dataobj)
+    except Exception as error:  # nibabel's errors of a broken file share no base class
+        raise CaseError(f"unreadable file {path.name} ({error})") from error
+    if stored.ndim != 3:
+        raise CaseError(f"{path.name} has {stored.ndim} dimensions, needed 3")
+    if stored.dtype.kind not in "iuf":
+        raise CaseError(f"{path.name} holds {stored.dtype} values, needed one number per voxel")
+    values = stored.transpose(2, 1, 0)
     # LPS_TO_RAS is its own inverse
     geometry = VolumeGeometry(values.shape, LPS_TO_RAS @ image.affine)
     axes = geometry.affine_lps[:3, :3] / np.linalg.norm(geometry.affine_lps[:3, :3], axis=0)

@@ -18,6 +18,8 @@ from service.domain.model_contract import METADATA_KEY, ModelContract, ModelFile
 from service.errors import ModelError
 
 METADATA_PROPS = 14
+LARGEST_VARINT_BITS = 70
+"""Ten groups of 7 bits hold the 64 of the largest integer."""
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 
 
@@ -40,8 +42,9 @@ def read_model(path: Path) -> ModelFile:
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         file.seek(0)
-        for number, content in _length_fields(file, wanted=METADATA_PROPS):
-            entry = dict(_length_fields(BytesIO(content), wanted=None))
+        size = path.stat().st_size
+        for number, content in _length_fields(file, size, wanted=METADATA_PROPS):
+            entry = dict(_length_fields(BytesIO(content), len(content), wanted=None))
             if number == METADATA_PROPS and entry.get(1) == METADATA_KEY.encode():
                 contract = _contract(entry.get(2, b""), path.name)
                 return ModelFile(role=contract.role, sha256=sha256, contract=contract)
@@ -60,12 +63,23 @@ def _contract(text: bytes, name: str) -> ModelContract:
         ) from error
 
 
-def _length_fields(file: BinaryIO, *, wanted: int | None) -> Iterator[tuple[int, bytes]]:
-    """Number and content of a message's length-delimited fields; unwanted ones are skipped."""
+def _length_fields(file: BinaryIO, size: int, *, wanted: int | None) -> Iterator[tuple[int, bytes]]:
+    """Number and content of a message's length-delimited fields; unwanted ones are skipped.
+
+    Args:
+        file: positioned at the message, which reaches to its end.
+        size: of the message in bytes.
+        wanted: number of the fields to give; None for all.
+
+    Raises:
+        ModelError: it is no message.
+    """
     while (tag := _varint(file)) is not None:
         number, kind = tag >> 3, tag & 7
         if kind == _LENGTH:
             length = _varint(file) or 0
+            if length > size:
+                raise ModelError(f"a field of {length} bytes in {size}; it is no ONNX file")
             if wanted is None or number == wanted:
                 yield number, file.read(length)
             else:
@@ -79,9 +93,15 @@ def _length_fields(file: BinaryIO, *, wanted: int | None) -> Iterator[tuple[int,
 
 
 def _varint(file: BinaryIO) -> int | None:
-    """A base-128 integer, least significant group first; none at the end of the file."""
+    """A base-128 integer, least significant group first; none at the end of the file.
+
+    Raises:
+        ModelError: it has more than 64 bits.
+    """
     value, shift = 0, 0
     while byte := file.read(1):
+        if shift >= LARGEST_VARINT_BITS:
+            raise ModelError("an integer of over 64 bits in a network file; it is no ONNX file")
         value |= (byte[0] & 0x7F) << shift
         if byte[0] < 0x80:
             return value

@@ -17,6 +17,9 @@ from service.errors import ModelError
 CUDA = "CUDAExecutionProvider"
 CPU = "CPUExecutionProvider"
 
+CUDA_OPTIONS = {"use_tf32": "0"}
+"""By default GPUs from Ampere on multiply in 10 bits of mantissa, and the masks would differ."""
+
 Float32Array = npt.NDArray[np.float32]
 
 
@@ -38,7 +41,12 @@ class OrtSession:
         options.log_severity_level = 3
         options.intra_op_num_threads = threads
         not_loaded = _preload_cuda() if provider == CUDA else ""
-        self._session = ort.InferenceSession(str(path), sess_options=options, providers=[provider])
+        self._session = ort.InferenceSession(
+            str(path),
+            sess_options=options,
+            providers=[provider],
+            provider_options=[CUDA_OPTIONS if provider == CUDA else {}],
+        )
         if provider not in self._session.get_providers():
             raise ModelError(
                 "it does not start; install femurct[gpu], or the CUDA and cuDNN that ONNX Runtime "

@@ -21,7 +21,7 @@ from model_export.config import ConfigurationName, Role, named
 from model_export.evaluation import Cascade, evaluate_case
 from model_export.onnx_export import publish
 from model_export.predictor import open_predictor
-from model_export.progress import stop_on_signal, train_with_progress
+from model_export.progress import train_with_progress
 from model_export.schedule import Budget
 from model_export.scoring import (
     MARKDOWN_COLUMNS,
@@ -103,13 +103,12 @@ def main(
     for base in bases.values():
         require_phantoms_only(base)
     files = [p for p in case_files(cases) if subject_of(p) not in VALIDATION_SERIES]
-    stopped = stop_on_signal()
     for number, held_out in enumerate(real_folds(files)):
         fold = out / f"fold_{number}"
         sets = CaseSets(tuple(p for p in files if p not in held_out))
         for role, base in bases.items():
             plan = RunPlan(sets, fold / role, Budget(steps=steps), base)
-            if not train_with_progress(Trainer(named(config, role), plan), stopped):
+            if not train_with_progress(Trainer(named(config, role), plan)):
                 raise typer.Exit(code=1)
             publish(fold / role, fold / f"{role}.onnx")
         if not (fold / "endosteal.csv").exists():

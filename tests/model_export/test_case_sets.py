@@ -1,6 +1,9 @@
 from pathlib import Path
 
+import pytest
+
 from model_export.case_sets import CaseSets, case_files, subject_of, used_by
+from model_export.cases import CaseError
 from model_export.config import TrainingConfig
 
 
@@ -36,3 +39,19 @@ def test_a_folder_of_cases_is_trained_on_as_a_whole(tmp_path: Path):
 
 def test_a_missing_folder_holds_no_case(tmp_path: Path):
     assert case_files(tmp_path / "nowhere") == ()
+
+
+def test_a_subject_to_train_on_and_to_validate_with_is_refused(tmp_path: Path):
+    _touch(tmp_path / "train", "anna_left", "ben_left")
+    _touch(tmp_path / "validation", "anna_right")
+    with pytest.raises(CaseError, match=r"^anna: to train on and to validate with"):
+        CaseSets.of_folder(tmp_path)
+
+
+def test_the_series_reserved_for_validation_is_not_trained_on(tmp_path: Path):
+    _touch(tmp_path / "train", "STS_004", "STS_020_left")  # as pseudo-label names it
+    with pytest.raises(CaseError, match=r"^STS_020 is reserved for validation"):
+        CaseSets.of_folder(tmp_path)
+    _touch(tmp_path / "own", "STS_020")
+    with pytest.raises(CaseError, match=r"^STS_020 is reserved for validation"):
+        CaseSets.of_folder(tmp_path / "own")

@@ -3,9 +3,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
+from model_export import dataset
+from model_export.augmentation import warp
 from model_export.case_sets import case_files
 from model_export.cases import CaseError, TrainingCase
 from model_export.config import TrainingConfig
@@ -99,6 +102,28 @@ def test_a_guessed_endosteal_surface_counts_for_the_periosteal_network_only(
         case_files(tmp_path), tiny.model_copy(update={"role": role})
     ).validation_patch(0)
     assert bool(patch.weight.any()) is counted
+
+
+def test_a_voxel_between_trust_and_none_does_not_count(
+    tmp_path: Path,
+    make_case: Callable[..., TrainingCase],
+    tiny: TrainingConfig,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    case = make_case()
+    trust = np.zeros_like(case.trust)
+    trust[:, :, ::2] = 2
+    replace(case, trust=trust).save(tmp_path)
+    # half a column on: every voxel lies half-way between a trust of 2 and one of 0
+    monkeypatch.setattr(dataset, "warp", lambda *given: _half_a_column_on(warp(*given)))
+    for role in ("periosteal", "endosteal"):
+        config = tiny.model_copy(update={"role": role})
+        patch = PatchSource(case_files(tmp_path), config).validation_patch(0)
+        assert not patch.weight.any()
+
+
+def _half_a_column_on(patch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return np.asarray((patch + np.roll(patch, 1, axis=-1)) / 2)
 
 
 def test_patches_of_the_crop_lie_about_the_femur_s_middle_and_within_the_case(

@@ -1,6 +1,9 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
+import numpy as np
 import pytest
 
 from model_export import evaluate_command
@@ -8,9 +11,11 @@ from model_export.cases import CaseError, TrainingCase
 from model_export.checkpoint import RunError
 from model_export.evaluate_command import evaluate
 from model_export.evaluation import Cascade, FoundFemur
+from service.domain.model_contract import ModelContract
 from service.errors import ModelError
+from service.pipeline.cascade import Networks
 from tests.builders.evaluation_cases import block_case
-from tests.builders.threshold_networks import write_threshold_networks
+from tests.builders.threshold_networks import ThresholdNetwork, write_threshold_networks
 
 
 @pytest.fixture
@@ -77,6 +82,39 @@ def test_a_case_is_segmented_once_and_again_only_by_another_cascade(
     ]
     evaluate(cases, out, *networks, stride_z=16)
     assert segmented[3:] == ["one", "two"]
+
+
+def test_masks_and_score_of_a_case_are_of_the_same_cascade_also_after_a_kill(
+    cases: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def torn(file: IO[bytes], **_: object) -> None:
+        file.write(b"PK\x03\x04")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(evaluate_command, "_draw_figures", lambda *_: None)
+    networks = (weights / "periosteal.onnx", weights / "endosteal.onnx")
+    out = tmp_path / "out"
+    evaluate(cases, out, *networks)
+    masks = (out / "masks" / "one.npz").read_bytes()
+    monkeypatch.setattr(np, "savez_compressed", torn)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(cases, out, *networks, stride_z=16)
+    assert (out / "masks" / "one.npz").read_bytes() == masks
+    assert not (out / "scores" / "one.json").exists()
+
+
+def test_a_score_is_of_the_runtime_that_found_the_masks(cases: Path) -> None:
+    contracts = (ModelContract(role="periosteal"), ModelContract(role="endosteal"))
+    first, second = (ThresholdNetwork(contract, 300.0, 4000.0) for contract in contracts)
+    keys = {
+        evaluate_command._key(cases / "one.npz", Cascade(Networks(*networks)))
+        for networks in (
+            (first, second),
+            (replace(first, provider="other"), second),
+            (first, replace(second, provider="other")),
+        )
+    }
+    assert len(keys) == 3
 
 
 def test_a_folder_without_cases_is_refused(weights: Path, tmp_path: Path) -> None:

@@ -189,6 +189,22 @@ def test_a_run_can_start_from_another_s_weights(tmp_path: Path, cases: Path, tin
     assert second.step == 0
 
 
+def test_first_weights_are_those_that_the_other_run_stands_for(
+    tmp_path: Path, cases: Path, tiny: TrainingConfig, monkeypatch: pytest.MonkeyPatch
+):
+    scores = iter([(0.9, None), (0.5, None)])
+    monkeypatch.setattr(Trainer, "_validate", lambda trainer: next(scores))
+    config = tiny.model_copy(update={"select": "best"})
+    sets = CaseSets.of_folder(cases)
+    first = RunPlan(sets, tmp_path / "first", Budget(steps=4))
+    _train(Trainer(config, first))
+    begun = Trainer(config, RunPlan(sets, tmp_path / "next", Budget(steps=1), first.run))
+    weights = begun.network.state_dict()["head.weight"]
+    best, last = (load_checkpoint(first.run / f"{n}.pt").network for n in ("best", "checkpoint"))
+    assert torch.equal(weights, best["head.weight"])
+    assert not torch.equal(weights, last["head.weight"])
+
+
 def test_a_folder_of_another_run_is_refused(tmp_path: Path, cases: Path, tiny: TrainingConfig):
     sets = CaseSets.of_folder(cases)
     plan = RunPlan(sets, tmp_path / "run", Budget(steps=1))
@@ -256,11 +272,3 @@ def test_first_weights_of_another_network_are_refused(
     wider = tiny.model_copy(update={"channels": (2, 2, 2, 2, 4)})
     with pytest.raises(RunError, match=r"holds a vnet of channels \(2, 2, 2, 2, 2\)"):
         Trainer(wider, RunPlan(sets, tmp_path / "second", Budget(steps=1), first))
-
-
-@pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04"])
-def test_a_file_that_is_no_checkpoint_is_refused_by_name(tmp_path: Path, content: bytes):
-    path = tmp_path / "junk.pt"
-    path.write_bytes(content)
-    with pytest.raises(RunError, match=r"junk\.pt is no checkpoint of `train`, or torn"):
-        load_checkpoint(path)

@@ -1,3 +1,4 @@
+import gzip
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -132,6 +133,22 @@ def _not_a_number(folder: Path) -> None:
     write_nifti(hu, GRID, folder / "ct.nii.gz")
 
 
+def _of_colours(folder: Path, name: str) -> None:
+    colours = np.zeros(SHAPE[::-1], dtype=[("R", "u1"), ("G", "u1"), ("B", "u1")])
+    nib.save(nib.Nifti1Image(colours, GRID.affine_ras), folder / f"{name}.nii.gz")
+
+
+def _encrypted_zip(folder: Path) -> None:
+    """A zip whose one member is marked as encrypted, in its own header and in the directory."""
+    (folder / "ct.nii.gz").unlink()
+    with zipfile.ZipFile(folder / "ct.zip", "w") as archive:
+        archive.writestr("1.dcm", b"content")
+    content = bytearray((folder / "ct.zip").read_bytes())
+    content[6] |= 1
+    content[content.find(b"PK\x01\x02") + 8] |= 1
+    (folder / "ct.zip").write_bytes(content)
+
+
 BROKEN: list[tuple[Callable[[Path], object], str]] = [
     (_break_side, "its side is unknown"),
     (lambda f: (f / "side.txt").write_text("right"), r"its name and side.txt \(right\) name"),
@@ -139,6 +156,15 @@ BROKEN: list[tuple[Callable[[Path], object], str]] = [
     (lambda f: (f / "ct").mkdir(), "found 2 CTs"),
     (lambda f: (f / "endosteal.nii.gz").unlink(), "endosteal.nii.gz is missing"),
     (lambda f: (f / "ct.nii.gz").write_bytes(b"no image"), "unreadable file"),
+    (lambda f: (f / "endosteal.nii.gz").write_bytes(b""), "unreadable file endosteal.nii.gz"),
+    (
+        lambda f: (f / "ct.nii.gz").write_bytes(gzip.compress(b"no image" * 100)),
+        "unreadable file ct.nii.gz",
+    ),
+    (lambda f: _of_colours(f, "ct"), "ct.nii.gz holds .* values, needed one number per voxel"),
+    (lambda f: _of_colours(f, "periosteal"), "needed one number per voxel"),
+    (_encrypted_zip, "unreadable zip .*encrypted"),
+    (lambda f: (f / "side.txt").write_text("left", "utf-16"), "its side is unknown"),
     (_other_shape, r"different grids: \(29, 20, 24\) and \(30, 20, 24\) voxels"),
     (_other_place, "different grids: they lie 1.0 mm apart"),
     (_sheared, "sheared"),

@@ -57,6 +57,22 @@ def test_a_file_without_a_contract_is_refused(tmp_path: Path, content: bytes) ->
         read_model(path)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x3a" + b"\xff" * 9 + b"\x01",  # field 7 of 2**64 - 1 bytes
+        b"\x3a" + b"\xff" * 20 + b"\x01",  # and of more than an integer holds
+        b"\x72\x7f\x0a",  # metadata of 127 bytes in a file of 3
+        b"\x72\x02\x0a\x7f",  # a key of 127 bytes in metadata of 2
+    ],
+)
+def test_a_field_longer_than_the_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.onnx"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match="it is no ONNX file"):
+        read_model(path)
+
+
 def test_a_contract_that_is_not_ours_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.onnx"
     path.write_bytes(field(14, field(1, METADATA_KEY.encode()) + field(2, b'{"role": "third"}')))
