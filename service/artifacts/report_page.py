@@ -174,7 +174,7 @@ def _draw_cuts(sheet: Sheet, femur: FemurResult) -> None:
     )
     for plane, title, place in cuts:
         if plane is None:
-            draw_missing(sheet, place, title, "axes not found: see flags")
+            draw_missing(sheet, place, title, "not found or not measured: see flags")
         else:
             draw_cut(sheet, scene, plane, place)
     width = (INNER - 3 * GAP) / 4

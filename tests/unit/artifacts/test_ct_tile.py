@@ -114,6 +114,6 @@ def test_a_scale_bar_is_a_round_length_of_at_most_two_fifths_of_the_tile() -> No
 
 def test_a_cut_that_cannot_be_made_says_why() -> None:
     sheet = Sheet("")
-    draw_missing(sheet, TILE, "along the neck", "axes not found")
+    draw_missing(sheet, TILE, "along the neck", "not measured")
     pixels = np.asarray(rasterised(sheet.encoded(), DPI))
     assert tuple(pixels[1090, 1090]) == EMPTY
