@@ -39,7 +39,7 @@ class CaseSets:
             )
         if reserved := sorted(trained_on & set(VALIDATION_SERIES)):
             raise CaseError(
-                f"{', '.join(reserved)} is reserved for validation (README-3 of the annotations); "
+                f"{', '.join(reserved)} is reserved for validation; "
                 "take it out of the cases to train on"
             )
 
