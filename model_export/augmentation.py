@@ -83,7 +83,7 @@ def change_appearance(
     """
     if config.slab_voxels > 1 and rng.random() < APPLY_SHARE:
         slab = int(rng.integers(2, config.slab_voxels + 1))
-        hu = ndimage.uniform_filter1d(hu, slab, axis=0)
+        hu = thick_slices(hu, slab, int(rng.integers(slab)))
     if config.blur_voxels > 0 and rng.random() < APPLY_SHARE:
         hu = ndimage.gaussian_filter(hu, rng.uniform(0.3, 1.0) * config.blur_voxels, truncate=3)
     elif config.sharpen > 0 and rng.random() < APPLY_SHARE:
@@ -98,6 +98,25 @@ def change_appearance(
         sigma = np.float32(rng.uniform(0, config.noise_hu))
         hu = hu + sigma * rng.standard_normal(hu.shape, dtype=np.float32)
     return np.asarray(hu, dtype=np.float32)
+
+
+def thick_slices(hu: FloatArray, slab: int, phase: int) -> FloatArray:
+    """As a scan of thick slices that touch would show it, once resampled for the networks.
+
+    Args:
+        hu: float32 ``[z, y, x]``.
+        slab: voxels along z that a slice averages, and between two slices.
+        phase: of the first slice's middle, 0 to ``slab - 1``.
+
+    Returns:
+        float32, same shape: slice means, linear between the slices' middles, the nearest beyond.
+    """
+    means = ndimage.uniform_filter1d(hu, slab, axis=0, mode="nearest")[phase::slab]
+    index = np.clip((np.arange(len(hu)) - phase) / slab, 0, len(means) - 1)
+    low = index.astype(int)
+    high = np.minimum(low + 1, len(means) - 1)
+    share = (index - low).astype(np.float32)[:, None, None]
+    return np.asarray(means[low] * (1 - share) + means[high] * share, dtype=np.float32)
 
 
 PERTURBATION_BLUR_VOXELS = 1.5

@@ -29,6 +29,7 @@ ConfigurationName = Literal[
     "cpu-refine",
     "cpu-settle",
     "cpu-pelvis",
+    "cpu-slices",
     "cpu-unet",
     "cpu-cropped",
     "smoke",
@@ -62,7 +63,7 @@ class AugmentationConfig(BaseModel):
     rotation_deg: float = Field(default=0.0, ge=0, le=45, description="departure: any axis")
     blur_voxels: float = Field(default=0.0, ge=0, description="departure: largest sigma of blur")
     sharpen: float = Field(default=0.0, ge=0, description="departure: largest unsharp-mask gain")
-    slab_voxels: int = Field(default=0, ge=0, description="departure: thickest slab mean along z")
+    slab_voxels: int = Field(default=0, ge=0, description="departure: thickest slices, touching")
 
 
 class TrainingConfig(BaseModel):
@@ -174,6 +175,11 @@ def paper(role: Role) -> TrainingConfig:
     )
 
 
+CPU_AUGMENTATION = AugmentationConfig(
+    contrast=0.1, rotation_deg=12.0, blur_voxels=1.0, sharpen=0.8, slab_voxels=4
+)
+
+
 def cpu(role: Role) -> TrainingConfig:
     """An hour on two cores.
 
@@ -198,9 +204,7 @@ def cpu(role: Role) -> TrainingConfig:
         freeze_norm_at=0.75,
         real_share=0.4,
         background_share=0.1 if role == "periosteal" else 0.0,
-        augmentation=AugmentationConfig(
-            contrast=0.1, rotation_deg=12.0, blur_voxels=1.0, sharpen=0.8, slab_voxels=4
-        ),
+        augmentation=CPU_AUGMENTATION,
     )
 
 
@@ -211,6 +215,13 @@ class Departure:
     base: Literal["paper", "cpu"]
     changes: Mapping[str, object]
 
+
+PELVIS_CHANGES: Mapping[str, object] = {
+    "patch_zyx": (48, 96, 96),
+    "learning_rate": 3e-4,
+    "freeze_norm_at": 1e-6,
+    "background_share": 0.2,
+}
 
 DEPARTURES: dict[ConfigurationName, Departure] = {
     # The paper's baseline (section 5).
@@ -248,14 +259,11 @@ DEPARTURES: dict[ConfigurationName, Departure] = {
     ),
     # A last round with scans that show the pelvis up to the sacrum, which passed for femur: twice
     # as many patches on other bone as in ``cpu-settle``.
-    "cpu-pelvis": Departure(
+    "cpu-pelvis": Departure("cpu", PELVIS_CHANGES),
+    # The same for scans of 5 mm slices, where the roof of the joint lies in the slice plane.
+    "cpu-slices": Departure(
         "cpu",
-        {
-            "patch_zyx": (48, 96, 96),
-            "learning_rate": 3e-4,
-            "freeze_norm_at": 1e-6,
-            "background_share": 0.2,
-        },
+        {**PELVIS_CHANGES, "augmentation": {**CPU_AUGMENTATION.model_dump(), "slab_voxels": 6}},
     ),
     # The two ablations within a CPU's reach. The network of the cropped CT is used on all of the
     # crop, so that it also trains on other bone and its loss counts all that it sees.

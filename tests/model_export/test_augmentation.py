@@ -6,6 +6,7 @@ from model_export.augmentation import (
     perturb_surface,
     random_matrix,
     source_size,
+    thick_slices,
     warp,
 )
 from model_export.config import AugmentationConfig, cpu
@@ -59,6 +60,23 @@ def test_the_appearance_of_a_patch_depends_on_its_generator_alone():
     assert first.dtype == np.float32
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+def test_thick_slices_are_means_joined_by_straight_lines():
+    hu = np.array([0, 30, 60, 90, 0, 0, 0, 0, 0], dtype=np.float32)
+    column = np.broadcast_to(hu[:, None, None], (9, 2, 2))
+
+    thick = thick_slices(column, 3, 1)
+
+    # middles at voxels 1, 4 and 7: means 30, 30 and 0; before the first and past the last nearest
+    np.testing.assert_allclose(thick[:, 0, 0], [30, 30, 30, 30, 30, 20, 10, 0, 0], atol=1e-4)
+    np.testing.assert_array_equal(thick[:, 1, 1], thick[:, 0, 0])
+
+
+def test_the_first_thick_slice_begins_where_its_phase_says():
+    ramp = np.broadcast_to(np.arange(8, dtype=np.float32)[:, None, None], (8, 1, 1))
+
+    assert thick_slices(ramp, 3, 2)[:3, 0, 0].tolist() == [2, 2, 2]
 
 
 def test_with_every_range_zero_the_appearance_stays():
