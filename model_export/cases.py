@@ -15,8 +15,7 @@ import numpy.typing as npt
 from numpy.lib.npyio import NpzFile
 from scipy import ndimage
 
-from service.domain.geometry import SpacingMm
-from service.domain.imaging import CONTRACT_SPACING_MM
+from service.domain.geometry import CONTRACT_SPACING_MM, SpacingMm
 from service.errors import InputError
 
 Kind = Literal["proximal", "shaft", "phantom"]

@@ -22,10 +22,9 @@ from model_export.metrics import (
 )
 from model_export.volumes import TARGETS, divided, neck_slab, target_volumes_cm3, trusted_targets
 from service.domain.findings import FemurSide
-from service.domain.geometry import VolumeGeometry
-from service.domain.imaging import CONTRACT_SPACING_MM, BoolArray, CroppedVolume, FemurMasks
+from service.domain.geometry import CONTRACT_SPACING_MM, VolumeGeometry
+from service.domain.imaging import BoolArray, CroppedVolume, FemurMasks
 from service.pipeline.cascade import (
-    DEFAULT_STRIDE_Z,
     Networks,
     delivered_masks,
     find_surface,
@@ -59,19 +58,19 @@ class Cascade:
     """What is evaluated."""
 
     networks: Networks
-    stride_z: int = DEFAULT_STRIDE_Z
+    stride_z: int | None = None
     endosteal_input: EndostealInput = "masked"
 
     def windows(self, case: TrainingCase) -> int:
         """Windows that a case takes at most; the masked CT of a small femur takes fewer."""
-        z, y, x = case.hu.shape
+        crop = cropped(case)
         networks = (self.networks.periosteal, self.networks.endosteal)
-        return sum(len(plan_windows((z, y, x), n.contract, self.stride_z).boxes) for n in networks)
+        return sum(len(plan_windows(crop, n.contract, self.stride_z).boxes) for n in networks)
 
     def segment(self, case: TrainingCase, after_window: Callable[[], None]) -> FoundFemur:
         """What production would deliver on the case's grid; empty where it finds no femur."""
         grid = grid_of(case)
-        crop = CroppedVolume(FemurSide.LEFT, case.hu.astype(np.float32), grid)
+        crop = cropped(case)
         outer = find_surface(crop, self.networks.periosteal, self.stride_z, after_window)
         if outer is None or not is_femur(outer):
             nothing = np.zeros(grid.shape_zyx, dtype=np.bool_)
@@ -123,6 +122,11 @@ class FemurScore:
     def __post_init__(self) -> None:
         if not len(self.true_cm3) == len(self.found_cm3) == len(TARGETS):
             raise ValueError(f"need {len(TARGETS)} volumes, one for each target")
+
+
+def cropped(case: TrainingCase) -> CroppedVolume:
+    """What the periosteal network looks at."""
+    return CroppedVolume(FemurSide.LEFT, case.hu.astype(np.float32), grid_of(case))
 
 
 def grid_of(case: TrainingCase) -> VolumeGeometry:

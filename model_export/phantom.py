@@ -18,8 +18,7 @@ from model_export.phantoms.anatomy import draw_phantom
 from model_export.phantoms.protocol import draw_protocol
 from model_export.phantoms.scan import scan_femur
 from service.domain.findings import FemurSide
-from service.domain.geometry import SpacingMm, VolumeGeometry
-from service.domain.imaging import CONTRACT_SPACING_MM
+from service.domain.geometry import CONTRACT_SPACING_MM, SpacingMm, VolumeGeometry
 from service.errors import InputError
 
 TRAINING_SEED = 5000

@@ -15,8 +15,7 @@ from scipy import ndimage
 
 from model_export.cases import TRUST_BOTH, TrainingCase, Uint8Array, oriented_case, resample
 from service.domain.findings import FemurSide
-from service.domain.geometry import SpacingMm, VolumeGeometry
-from service.domain.imaging import CONTRACT_SPACING_MM
+from service.domain.geometry import CONTRACT_SPACING_MM, SpacingMm, VolumeGeometry
 from service.sample.anatomy import HipAnatomy, draw_anatomy
 from service.sample.femur import FemurAnatomy
 from service.sample.scanner import draw_acquisition, render

@@ -11,12 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from model_export.cases import TrainingCase, load_case
-from model_export.evaluation import Cascade, SurfaceScore, grid_of, score_surface
+from model_export.evaluation import Cascade, SurfaceScore, cropped, score_surface
 from model_export.predictor import TorchPredictor
-from service.domain.findings import FemurSide
 from service.domain.geometry import FloatArray
-from service.domain.imaging import BoolArray, CroppedVolume
-from service.pipeline.cascade import DEFAULT_STRIDE_Z, find_surface
+from service.domain.imaging import BoolArray
+from service.pipeline.cascade import find_surface
 from service.pipeline.masks import inside_only
 
 
@@ -55,12 +54,12 @@ def score_endosteal(path: Path, cascade: Cascade) -> CaseScore:
 
 def find_mask(case: TrainingCase, predictor: TorchPredictor) -> BoolArray:
     """The network's mask of a whole case, bool ``[z, y, x]``; all false where it saw nothing."""
-    crop = CroppedVolume(FemurSide.LEFT, case.hu.astype(np.float32), grid_of(case))
+    crop = cropped(case)
     config, inside = predictor.config, np.asarray(case.periosteal) > 0
     masked = config.role == "endosteal" and config.endosteal_input == "masked"
     if masked:
         crop = inside_only(crop, inside, predictor.contract.outside_hu)
-    surface = find_surface(crop, predictor, DEFAULT_STRIDE_Z, lambda: None)
+    surface = find_surface(crop, predictor, None, lambda: None)
     if surface is None:
         return np.zeros(case.hu.shape, dtype=np.bool_)
     return surface.mask & inside if masked else surface.mask

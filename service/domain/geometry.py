@@ -29,6 +29,10 @@ class SpacingMm(NamedTuple):
     x: float
 
 
+CONTRACT_SPACING_MM = SpacingMm(z=1.0, y=0.8, x=0.8)
+"""The networks' grid (paper, section 4: 0.8 x 0.8 x 0.987 mm)."""
+
+
 @dataclass(frozen=True)
 class Box:
     """A half-open index box ``[start, stop)`` in array order ``(z, y, x)``.

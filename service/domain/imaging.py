@@ -18,7 +18,7 @@ from service.domain.findings import (
     SeriesCandidate,
 )
 from service.domain.frozen import Vector
-from service.domain.geometry import AxisOrder, Box, SpacingMm, VolumeGeometry
+from service.domain.geometry import AxisOrder, Box, VolumeGeometry
 from service.errors import GeometryError
 
 BoolArray = npt.NDArray[np.bool_]
@@ -161,11 +161,13 @@ class FemurCrop:
         side: left or right, by the patient.
         box: voxels of the volume that hold the femur in view, with a margin.
         bone_lps_mm: inside bone taken for the femur's, for which the box was laid; may be empty.
+        shaft: the box's lowest slices, as narrow as the femur is there; None where not certain.
     """
 
     side: FemurSide
     box: Box
     bone_lps_mm: tuple[Vector, ...] = ()
+    shaft: Box | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,12 +179,14 @@ class CroppedVolume:
         hu: float32 ``[z, y, x]``.
         geometry: true to the patient, so a right femur's x axis points right.
         bone_lps_mm: see ``FemurCrop``.
+        shaft: see ``FemurCrop``, here in voxels of ``hu``.
     """
 
     side: FemurSide
     hu: npt.NDArray[np.float32]
     geometry: VolumeGeometry
     bone_lps_mm: tuple[Vector, ...] = ()
+    shaft: Box | None = None
 
     def __post_init__(self) -> None:
         _frozen(self.hu, self.geometry, "hu")
@@ -294,7 +298,3 @@ class Analysis:
     axis_order: AxisOrder
     femurs: tuple[FemurResult, ...]
     series: CtSeries
-
-
-CONTRACT_SPACING_MM = SpacingMm(z=1.0, y=0.8, x=0.8)
-"""The networks' grid (paper, section 4: 0.8 x 0.8 x 0.987 mm)."""

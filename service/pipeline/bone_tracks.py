@@ -35,11 +35,13 @@ class SearchGrid:
     Attributes:
         hu: float32 ``[z, y, x]``.
         pixel_mm: size in y and x.
+        start_yx_mm: outer border of pixel 0, from that of the volume's voxel 0; 0 or less.
         slice_mm: distance between slices.
     """
 
     hu: npt.NDArray[np.float32]
     pixel_mm: tuple[float, float]
+    start_yx_mm: tuple[float, float]
     slice_mm: float
 
 
@@ -100,14 +102,32 @@ TROCHANTER = _Shape(
 
 
 def search_grid(volume: CtVolume) -> SearchGrid:
-    """Average a volume, z to superior, y to posterior, x to left, in-plane to about 2 mm."""
+    """Average a volume, z to superior, y to posterior, x to left, in-plane to about 2 mm.
+
+    Pixels that lack for whole blocks are added on both sides alike, so that a mirrored scan gives
+    mirrored averages; only an odd number of pixels in even blocks cannot.
+    """
     spacing = volume.geometry.spacing_mm
     factor = max(1, round(ANALYSIS_SPACING_MM / min(spacing.y, spacing.x)))
+    added = [_added(n, factor) for n in volume.geometry.shape_zyx[1:]]
+    before = [n // 2 for n in added]
+    edges = [(low, both - low) for low, both in zip(before, added, strict=True)]
     slices = [
-        block_reduce(s, (factor, factor), np.mean, cval=float(s.min())).astype(np.float32)
+        block_reduce(np.pad(s, edges, constant_values=s.min()), (factor, factor), np.mean)
         for s in volume.hu
     ]
-    return SearchGrid(np.stack(slices), (spacing.y * factor, spacing.x * factor), spacing.z)
+    return SearchGrid(
+        np.stack(slices).astype(np.float32),
+        (spacing.y * factor, spacing.x * factor),
+        (-before[0] * spacing.y, -before[1] * spacing.x),
+        spacing.z,
+    )
+
+
+def _added(pixels: int, factor: int) -> int:
+    """How many pixels lack for whole blocks, an even number where there is one."""
+    lacking = -pixels % factor
+    return lacking + factor if lacking % 2 and factor % 2 else lacking
 
 
 def shaft_tracks(grid: SearchGrid) -> list[Track]:
@@ -157,10 +177,11 @@ def _sections(grid: SearchGrid, slice_index: int, shape: _Shape) -> list[BoneSec
     bone = grid.hu[slice_index] > BONE_HU
     labels, _ = ndimage.label(_bridged(bone) if shape.convex else ndimage.binary_fill_holes(bone))
     pixel_y, pixel_x = grid.pixel_mm
+    start_y, start_x = grid.start_yx_mm
     found = []
     for label, where in enumerate(ndimage.find_objects(labels), start=1):
-        low = (where[0].start * pixel_y, where[1].start * pixel_x)
-        high = (where[0].stop * pixel_y, where[1].stop * pixel_x)
+        low = (start_y + where[0].start * pixel_y, start_x + where[1].start * pixel_x)
+        high = (start_y + where[0].stop * pixel_y, start_x + where[1].stop * pixel_x)
         height, width = high[0] - low[0], high[1] - low[1]
         if max(height, width) > shape.elongation * min(height, width):
             continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,11 +21,6 @@ from service.pipeline.masks import (
 )
 from service.pipeline.measurements import MM3_PER_CM3
 from service.pipeline.probabilities import probability_map
-
-DEFAULT_STRIDE_Z = 32
-"""Slices between windows: half a window, so that every voxel is seen by at least two. Its masks
-have Dice 0.998 with those of the paper's stride of 1, always available; strides of 8 to 48 have the
-same under any blending, and are as near to the truth to 0.0005 (docs/benchmarks.md)."""
 
 MASK_MARGIN = 8
 """Voxels kept around the periosteal mask for the endosteal network: its first two levels' reach."""
@@ -55,14 +50,17 @@ class Surface:
 
 
 def find_surface(
-    crop: CroppedVolume, network: PatchPredictor, stride_z: int, after_window: Callable[[], None]
+    crop: CroppedVolume,
+    network: PatchPredictor,
+    stride_z: int | None,
+    after_window: Callable[[], None],
 ) -> Surface | None:
     """One surface of one femur on the networks' grid; None where the network saw nothing.
 
     Args:
         crop: what the network looks at.
         network: the periosteal or the endosteal one.
-        stride_z: slices between windows.
+        stride_z: see ``plan_windows``.
         after_window: called after each window; may raise to stop.
     """
     probabilities = probability_map(crop, network, stride_z, after_window)
@@ -91,11 +89,17 @@ def masked_crop(crop: CroppedVolume, periosteal: Surface, outside_hu: float) -> 
         outside_hu: HU outside the mask, from the endosteal network's contract.
 
     Returns:
-        The mask's bounding box with a margin of ``MASK_MARGIN`` voxels.
+        The mask's bounding box with a margin of ``MASK_MARGIN`` voxels; its shaft that of the
+        mask's slices there.
     """
     box = box_around(periosteal.mask)
+    mask = periosteal.mask[box.slices]
     boxed = CroppedVolume(crop.side, crop.hu[box.slices], crop.geometry.crop(box))
-    return inside_only(boxed, periosteal.mask[box.slices], outside_hu)
+    inside = inside_only(boxed, mask, outside_hu)
+    if crop.shaft is None:
+        return inside
+    along_shaft = mask[: max(0, crop.shaft.stop_zyx[0] - box.start_zyx[0])]
+    return replace(inside, shaft=box_around(along_shaft) if along_shaft.any() else None)
 
 
 def delivered_masks(

@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from service.domain.findings import FemurSide
 from service.domain.frozen import Vector
-from service.domain.geometry import Box, VolumeGeometry
+from service.domain.geometry import Box, FloatArray, VolumeGeometry
 from service.domain.imaging import CtVolume, FemurCrop
 from service.pipeline.bone_tracks import (
     SearchGrid,
@@ -49,6 +49,10 @@ HEAD_HEIGHT_MM = 65.0
 SHAFT_REACH_MM = 36.0
 """From the shaft's extrapolated axis to its own outline, below the track."""
 
+CONDYLE_REACH_MM = 60.0
+"""From the extrapolated axis of a shaft whose track begins above the scan's lowest slice: condyles
+are up to 95 mm wide and reach farther back than forward."""
+
 MEDIAL_REACH_MM = 92.0
 """From the shaft's axis to the medial border of the head (offset 30-60 mm + radius 20-28 mm)."""
 
@@ -75,11 +79,13 @@ def find_femurs(volume: CtVolume) -> tuple[FemurCrop, ...]:
     crops = []
     for side in FemurSide:
         tracks = _shaft(shafts, side, midline_mm)
-        if not any(track_length_mm(track, grid) >= CERTAIN_SHAFT_MM for track in tracks):
+        certain = any(track_length_mm(track, grid) >= CERTAIN_SHAFT_MM for track in tracks)
+        if not certain:
             tracks += _most_lateral(trochanters, side, midline_mm)
         if tracks:
-            boxes = [_box_around(track, volume, side) for track in tracks]
-            crops.append(FemurCrop(side, _union(boxes), _centres(tracks, volume.geometry)))
+            box = _union([_box_around(track, volume, side) for track in tracks])
+            shaft = _shaft_box(tracks[0], volume) if certain else None
+            crops.append(FemurCrop(side, box, _centres(tracks, volume.geometry), shaft))
     return tuple(crops)
 
 
@@ -127,48 +133,59 @@ def _midline_mm(volume: CtVolume, grid: SearchGrid) -> float:
     touches = body[:, 0].mean() > 0.1 or body[:, -1].mean() > 0.1
     columns = np.flatnonzero(body.any(axis=0))
     if columns.size and not touches and np.ptp(columns) * pixel_x_mm > BODY_WIDTH_MM:
-        return float((columns[0] + columns[-1] + 1) / 2 * pixel_x_mm)
+        return grid.start_yx_mm[1] + float((columns[0] + columns[-1] + 1) / 2 * pixel_x_mm)
     centre = (np.asarray(volume.geometry.shape_zyx) - 1) / 2
     x_axis = volume.geometry.affine_lps[0, 0]
     middle_x_mm = float(volume.geometry.index_to_lps(centre)[0])
-    return float(centre[2]) * abs(float(x_axis)) - middle_x_mm
+    return float(centre[2] + 0.5) * abs(float(x_axis)) - middle_x_mm
 
 
 def _box_around(track: Track, volume: CtVolume, side: FemurSide) -> Box:
     """The track, everything below it, and the reach of a proximal femur above it."""
-    spacing = volume.geometry.spacing_mm
-    z = np.array([s.slice_index * spacing.z for s in track])
-    centres = np.array([s.centre_yx_mm for s in track])
-    slope = np.polyfit(z, centres, 1)[0] if len(track) > 2 else np.zeros(2)
-    slope = np.clip(slope, -1.0, 1.0)
-    top_z, top = z[-1], centres[-1]
-    below = centres[0] - slope * z[0]
+    slope, below = _line(track, volume)
+    top = np.array(track[-1].centre_yx_mm)
     # where the shaft's line is at the height of the head (a flexed thigh leans backward going up)
     above = top + slope * HEAD_HEIGHT_MM
     medial, lateral = MEDIAL_REACH_MM, LATERAL_REACH_MM
-    left = side is FemurSide.LEFT
-    x_low, x_high = (medial, lateral) if left else (lateral, medial)
+    x_low, x_high = (medial, lateral) if side is FemurSide.LEFT else (lateral, medial)
     reach = ANTEROPOSTERIOR_REACH_MM
-    proximal = (top, above)
-    low = np.min(
-        [
-            below - SHAFT_REACH_MM,
-            *(np.array(s.low_yx_mm) - MARGIN_MM for s in track),
-            *(c - np.array((reach, x_low)) for c in proximal),
-        ],
-        axis=0,
-    )
-    high = np.max(
-        [
-            below + SHAFT_REACH_MM,
-            *(np.array(s.high_yx_mm) + MARGIN_MM for s in track),
-            *(c + np.array((reach, x_high)) for c in proximal),
-        ],
-        axis=0,
-    )
+    shaft_low, shaft_high = _outline(track, below, SHAFT_REACH_MM)
+    low = np.min([shaft_low, *(c - np.array((reach, x_low)) for c in (top, above))], axis=0)
+    high = np.max([shaft_high, *(c + np.array((reach, x_high)) for c in (top, above))], axis=0)
+    return _pixels(low, high, track[-1].slice_index, PROXIMAL_REACH_MM, volume)
+
+
+def _shaft_box(track: Track, volume: CtVolume) -> Box:
+    """The track and everything below it, condyles if they may be in view."""
+    _, below = _line(track, volume)
+    reach = SHAFT_REACH_MM if track[0].slice_index == 0 else CONDYLE_REACH_MM
+    return _pixels(*_outline(track, below, reach), track[-1].slice_index, 0.0, volume)
+
+
+def _line(track: Track, volume: CtVolume) -> tuple[FloatArray, FloatArray]:
+    """How far the track leans, in y and x per mm of z, and where its line meets voxel 0 of z."""
+    z = np.array([s.slice_index for s in track]) * volume.geometry.spacing_mm.z
+    centres = np.array([s.centre_yx_mm for s in track])
+    slope = np.polyfit(z, centres, 1)[0] if len(track) > 2 else np.zeros(2)
+    slope = np.clip(slope, -1.0, 1.0)
+    return slope, centres[0] - slope * z[0]
+
+
+def _outline(track: Track, below: FloatArray, reach: float) -> tuple[FloatArray, FloatArray]:
+    """Lowest and highest y and x of a track, with a margin, and of a reach about its lower end."""
+    low = [below - reach, *(np.array(s.low_yx_mm) - MARGIN_MM for s in track)]
+    high = [below + reach, *(np.array(s.high_yx_mm) + MARGIN_MM for s in track)]
+    return np.min(low, axis=0), np.max(high, axis=0)
+
+
+def _pixels(
+    low: FloatArray, high: FloatArray, top_slice: int, above_mm: float, volume: CtVolume
+) -> Box:
+    """A box from the lowest slice to so far above another, in y and x from low to high."""
+    spacing = volume.geometry.spacing_mm
     shape = volume.geometry.shape_zyx
     pixel = np.array([spacing.y, spacing.x])
     start = np.clip(np.floor(low / pixel), 0, np.array(shape[1:]) - 1).astype(int)
     stop = np.clip(np.ceil(high / pixel), start + 1, shape[1:]).astype(int)
-    z_stop = min(shape[0], int(np.ceil((top_z + PROXIMAL_REACH_MM) / spacing.z)) + 1)
+    z_stop = min(shape[0], top_slice + int(np.ceil(above_mm / spacing.z)) + 1)
     return Box((0, int(start[0]), int(start[1])), (z_stop, int(stop[0]), int(stop[1])))

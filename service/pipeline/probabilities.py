@@ -1,9 +1,11 @@
-"""Crop + network -> probability map, by the sliding window of the paper (section 2.3)."""
+"""Crop + network -> probability map, by a sliding window (paper, section 2.3)."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import groupby, product
 
 import numpy as np
 
@@ -11,7 +13,24 @@ from service.domain.geometry import Box
 from service.domain.imaging import CroppedVolume, ProbabilityMap
 from service.domain.model_contract import ModelContract
 from service.domain.ports import PatchPredictor
-from service.pipeline.windows import blend_weights, window_boxes, window_side
+from service.pipeline.windows import blend_weights, placed_windows, window_side
+
+IN_PLANE_OVERLAP = 0.25
+"""Neighbours in y and x share at least this part of the largest window, 48 voxels of 192."""
+
+DEEP_OVERLAP = 16
+"""Slices that deep windows share at least; masks are as near to the truth as those of windows of 64
+that share 32 (docs/benchmarks.md)."""
+
+DEEP_WINDOW_VOXELS = 4_000_000
+"""Most voxels of a deep window: about 1 GiB of working memory, 112 slices of 192 x 176."""
+
+SHAPE_VOXELS = 500_000
+"""What each shape of window costs besides, in voxels: 0.3-0.4 s for the runtime to compile it and
+to take its working memory."""
+
+MARKED = 0.5
+"""Where no voxel's probability is above, there is no femur; Otsu's method presumes the same."""
 
 
 @dataclass(frozen=True)
@@ -19,41 +38,47 @@ class WindowPlan:
     """The windows that cover one crop.
 
     Attributes:
-        window_zyx: as deep as the contract's, in y and x as narrow as its number of windows allows.
-        padded_zyx: the crop's shape, at least one window along each axis.
-        boxes: where each window lies in the padded crop.
+        boxes: where each lies in the padded crop, from the lowest slices upward.
+        padding_zyx: voxels before the crop's first.
+        padded_zyx: the crop's shape, at least the largest window's along each axis.
+        always_below: slices of the padded crop from which on a window is run only where the femur
+            reaches into it from the slices below.
     """
 
-    window_zyx: tuple[int, int, int]
-    padded_zyx: tuple[int, int, int]
     boxes: tuple[Box, ...]
+    padding_zyx: tuple[int, int, int]
+    padded_zyx: tuple[int, int, int]
+    always_below: int
+
+    @property
+    def cost_voxels(self) -> int:
+        """What running all of them costs, as voxels that go through the network."""
+        shapes = [box.shape_zyx for box in self.boxes]
+        return sum(math.prod(shape) for shape in shapes) + SHAPE_VOXELS * len(set(shapes))
 
 
-def plan_windows(
-    shape_zyx: tuple[int, int, int], contract: ModelContract, stride_z: int
-) -> WindowPlan:
+def plan_windows(crop: CroppedVolume, contract: ModelContract, stride_z: int | None) -> WindowPlan:
     """Lay windows over a crop.
 
     Args:
-        shape_zyx: of the crop on the contract's grid.
-        contract: gives the largest window and the multiple that its sides must be of.
-        stride_z: slices between windows; 1 is the paper's scheme.
+        crop: on the contract's grid.
+        contract: gives the paper's window and the multiple that a window's sides must be of.
+        stride_z: slices between windows as deep as the contract's, over all of the crop; 1 is the
+            paper's scheme. None: windows as few and deep as memory allows, along the shaft no wider
+            than it needs.
     """
-    depth, *largest = contract.window_zyx
-    (height, stride_y), (width, stride_x) = (
-        window_side(n, w, contract.size_multiple)
-        for n, w in zip(shape_zyx[1:], largest, strict=True)
-    )
-    window = (depth, height, width)
-    z, y, x = (max(n, w) for n, w in zip(shape_zyx, window, strict=True))
-    boxes = window_boxes((z, y, x), window, (stride_z, stride_y, stride_x))
-    return WindowPlan(window, (z, y, x), boxes)
+    shape = crop.geometry.shape_zyx
+    whole = _plan((Box((0, 0, 0), shape),), crop, contract, stride_z)
+    if stride_z is not None or crop.shaft is None:
+        return whole
+    above = Box((max(0, crop.shaft.stop_zyx[0] - DEEP_OVERLAP), 0, 0), shape)
+    return min(whole, _plan((crop.shaft, above), crop, contract, None), key=lambda p: p.cost_voxels)
 
 
 def probability_map(
     crop: CroppedVolume,
     predictor: PatchPredictor,
-    stride_z: int,
+    stride_z: int | None,
     after_window: Callable[[], None],
 ) -> ProbabilityMap:
     """Run one network over a crop and average overlapping windows.
@@ -62,27 +87,80 @@ def probability_map(
         crop: HU on the contract's grid; where it is smaller than a window it is padded with the
             contract's ``outside_hu``, evenly on both sides.
         predictor: the network.
-        stride_z: slices between windows; 1 is the paper's scheme.
-        after_window: called after each window; may raise to stop.
+        stride_z: see ``plan_windows``.
+        after_window: called after each window, run or left out; may raise to stop.
 
     Returns:
-        Probabilities on the crop's grid.
+        Probabilities on the crop's grid, 0 where no window was run.
     """
     fill = predictor.contract.outside_hu
-    plan = plan_windows(crop.geometry.shape_zyx, predictor.contract, stride_z)
-    z, y, x = ((n - m) // 2 for n, m in zip(plan.padded_zyx, crop.hu.shape, strict=True))
-    depth, height, width = crop.hu.shape
-    inner = Box((z, y, x), (z + depth, y + height, x + width))
+    plan = plan_windows(crop, predictor.contract, stride_z)
+    z, y, x = (p + n for p, n in zip(plan.padding_zyx, crop.hu.shape, strict=True))
+    inner = Box(plan.padding_zyx, (z, y, x))
     hu = np.full(plan.padded_zyx, fill, dtype=np.float32)
     hu[inner.slices] = crop.hu
     total = np.zeros_like(hu)
     weight_sum = np.zeros_like(hu)
-    weights = blend_weights(plan.window_zyx, stride_z)
-    for box in plan.boxes:
-        window = np.ascontiguousarray(hu[box.slices])
-        if (window != fill).any():
-            total[box.slices] += weights * predictor.predict(window)
-        weight_sum[box.slices] += weights
-        after_window()
-    total /= weight_sum
+    for start, windows in groupby(plan.boxes, key=lambda box: box.start_zyx[0]):
+        reached = (total[start:] > MARKED * weight_sum[start:]).any()
+        for box in windows:
+            if reached or start < plan.always_below:
+                window = np.ascontiguousarray(hu[box.slices])
+                weights = blend_weights(box.shape_zyx, level=stride_z == 1)
+                if (window != fill).any():
+                    total[box.slices] += weights * predictor.predict(window)
+                weight_sum[box.slices] += weights
+            after_window()
+    np.divide(total, weight_sum, out=total, where=weight_sum > 0)
     return ProbabilityMap(np.ascontiguousarray(total[inner.slices]), crop.geometry)
+
+
+def _plan(
+    parts: tuple[Box, ...], crop: CroppedVolume, contract: ModelContract, stride_z: int | None
+) -> WindowPlan:
+    """Windows over parts of a crop, the lowest part first."""
+    shape = crop.geometry.shape_zyx
+    axes = [_sides_and_strides(part.shape_zyx, contract, stride_z) for part in parts]
+    z, y, x = (max(n, *(part[a][0] for part in axes)) for a, n in enumerate(shape))
+    padding = ((z - shape[0]) // 2, (y - shape[1]) // 2, (x - shape[2]) // 2)
+    boxes = [
+        box
+        for part, sides in zip(parts, axes, strict=True)
+        for box in _boxes(part, padding, (z, y, x), sides)
+    ]
+    shaft = crop.shaft if stride_z is None else None
+    always_below = padding[0] + shaft.stop_zyx[0] if shaft else z
+    return WindowPlan(tuple(boxes), padding, (z, y, x), always_below)
+
+
+def _sides_and_strides(
+    shape_zyx: tuple[int, int, int], contract: ModelContract, stride_z: int | None
+) -> tuple[tuple[int, int], ...]:
+    """For z, y and x: side of the windows over one part, and most voxels between two of them."""
+    depth, *largest = contract.window_zyx
+    multiple = contract.size_multiple
+    y, x = (
+        window_side(n, w, round(IN_PLANE_OVERLAP * w), multiple)
+        for n, w in zip(shape_zyx[1:], largest, strict=True)
+    )
+    if stride_z is not None:
+        return (depth, stride_z), y, x
+    deepest = DEEP_WINDOW_VOXELS // (y[0] * x[0] * multiple) * multiple
+    return window_side(shape_zyx[0], max(depth, deepest), DEEP_OVERLAP, multiple), y, x
+
+
+def _boxes(
+    part: Box,
+    padding: tuple[int, int, int],
+    padded: tuple[int, int, int],
+    axes: tuple[tuple[int, int], ...],
+) -> list[Box]:
+    """The windows over one part, the lowest first."""
+    starts = [
+        placed_windows((first + before, last + before), length, *side_and_stride)
+        for first, last, before, length, side_and_stride in zip(
+            part.start_zyx, part.stop_zyx, padding, padded, axes, strict=True
+        )
+    ]
+    depth, height, width = (side for side, _ in axes)
+    return [Box((z, y, x), (z + depth, y + height, x + width)) for z, y, x in product(*starts)]

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from service.domain.findings import FemurSide
-from service.domain.geometry import FloatArray, SpacingMm, VolumeGeometry
+from service.domain.geometry import Box, FloatArray, SpacingMm, VolumeGeometry
 from service.domain.imaging import CroppedVolume, CtVolume, FemurCrop
 
 AIR_HU = -1000.0
@@ -155,4 +155,15 @@ def to_network_grid(volume: CtVolume, crop: FemurCrop, spacing_mm: SpacingMm) ->
     flipped = source.flip_x() if crop.side is FemurSide.RIGHT else source
     target = network_geometry(flipped, spacing_mm)
     hu = resample(volume.hu[crop.box.slices], source, target, outside=AIR_HU)
-    return CroppedVolume(crop.side, hu, target, crop.bone_lps_mm)
+    shaft = crop.shaft and _box_on(target, volume.geometry, crop.shaft)
+    return CroppedVolume(crop.side, hu, target, crop.bone_lps_mm, shaft)
+
+
+def _box_on(target: VolumeGeometry, source: VolumeGeometry, box: Box) -> Box:
+    """The smallest box of one grid that holds a box of another, as far as the grid reaches."""
+    corners = source.crop(box).index_to_lps(_outer_corners(box.shape_zyx))
+    index = target.lps_to_index(corners) + 0.5
+    last = np.array(target.shape_zyx)
+    z, y, x = (int(n) for n in np.clip(np.floor(index.min(axis=0) + TOUCHING), 0, last - 1))
+    top, back, left = (int(n) for n in np.clip(np.ceil(index.max(axis=0) - TOUCHING), 1, last))
+    return Box((z, y, x), (top, back, left))

@@ -1,9 +1,9 @@
-"""Both networks over one femur of a phantom: ours, MONAI's sliding window, the paper's scheme.
+"""Both networks over one femur: ours, MONAI's sliding window, the paper's scheme.
 
-``python -m tests.benchmarks.femur_schemes`` prints Markdown; it needs PyTorch and MONAI. All run
-the shipped weights on the same crop, one after the other: ours through the service's runtime,
-MONAI's ``sliding_window_inference`` through PyTorch. Rows marked * were not run but are the number
-of windows times the time of a window in the same run. Dice is with the phantom's truth.
+``python -m tests.benchmarks.femur_schemes [ZIP]`` prints Markdown; without a CT series it takes a
+phantom. It needs PyTorch and MONAI. All run the shipped weights on the same crop: ours through the
+service's runtime, MONAI's through PyTorch. Rows marked * were not run but are the number of windows
+times the time of a window in the same run. Dice is with a phantom's truth.
 """
 
 from __future__ import annotations
@@ -25,22 +25,11 @@ from monai.inferers.utils import sliding_window_inference
 from service.adapters.cpu_limit import cpu_limit
 from service.adapters.upload_archive import ArchiveLimits, read_members
 from service.domain.findings import FemurSide
-from service.domain.geometry import AxisOrder, Box, SpacingMm, VolumeGeometry
-from service.domain.imaging import (
-    BoolArray,
-    CroppedVolume,
-    CtVolume,
-    FemurCrop,
-    ProbabilityMap,
-)
+from service.domain.geometry import AxisOrder, SpacingMm, VolumeGeometry
+from service.domain.imaging import BoolArray, CroppedVolume, CtVolume, ProbabilityMap
 from service.domain.ports import PatchPredictor
 from service.errors import AnatomyError
-from service.pipeline.cascade import (
-    DEFAULT_STRIDE_Z,
-    Surface,
-    delivered_masks,
-    masked_crop,
-)
+from service.pipeline.cascade import Surface, delivered_masks, masked_crop
 from service.pipeline.crop import find_femurs
 from service.pipeline.masks import find_threshold, inside_only, solid
 from service.pipeline.probabilities import plan_windows, probability_map
@@ -57,22 +46,25 @@ from tests.benchmarks.window_schemes import dice
 SLICES = (64, 128, 192, 256, 320)
 """Depths of crop of the table of cost against slices."""
 
+HALF_WINDOW = 32
+"""The stride whose windows price those of stride 1."""
+
 
 @dataclass(frozen=True, eq=False)
-class PhantomFemur:
-    """One femur of a phantom with its truth.
+class BenchmarkFemur:
+    """One femur, and its truth where it has one.
 
     Attributes:
         crop: on the networks' grid.
         side: of the femur.
         grid: of the crop box in the CT.
-        truth: periosteal and endosteal mask on ``grid``.
+        truth: periosteal and endosteal mask on ``grid``; None of a real series.
     """
 
     crop: CroppedVolume
     side: FemurSide
     grid: VolumeGeometry
-    truth: tuple[BoolArray, BoolArray]
+    truth: tuple[BoolArray, BoolArray] | None
 
 
 class Cost(NamedTuple):
@@ -82,7 +74,7 @@ class Cost(NamedTuple):
         windows: run; by both networks.
         seconds: wall time.
         cpu_seconds: processor time of all threads, which a busy machine disturbs less.
-        dice: periosteal and endosteal, with the truth; None where it was not run.
+        dice: periosteal and endosteal, with the truth; None without one, or where it was not run.
     """
 
     windows: int
@@ -133,25 +125,28 @@ class Cascade(NamedTuple):
         return self.periosteal.windows + self.endosteal.windows
 
 
-def phantom_femur(seed: int, folder: Path, slices: int) -> PhantomFemur:
-    """The left femur of a generated series, its upper ``slices`` slices."""
+def phantom_femur(seed: int, folder: Path) -> BenchmarkFemur:
+    """The left femur of a generated series."""
     archive = folder / "phantom.zip"
     generate_sample(archive, seed)
+    return first_femur(archive, folder / "phantom_truth")
+
+
+def first_femur(archive: Path, truth: Path | None = None) -> BenchmarkFemur:
+    """The left femur of a CT series, or the right one where there is no other."""
     source = read_volume(read_series(read_members(archive, ArchiveLimits())))
     order = AxisOrder.closest_to_spl(source.geometry)
     volume = CtVolume(order.apply(source.hu), order.apply_geometry(source.geometry))
-    whole = next(c for c in find_femurs(volume) if c.side is FemurSide.LEFT)
-    (bottom, *corner), stop = whole.box.start_zyx, whole.box.stop_zyx
-    upper = Box((max(bottom, stop[0] - slices), corner[0], corner[1]), stop)
-    crop = FemurCrop(whole.side, upper)
-    periosteal, endosteal = (
-        order.apply(read_mask(folder / "phantom_truth" / f"left_{name}.nii.gz"))[crop.box.slices]
-        > 0
-        for name in ("periosteal", "endosteal")
-    )
+    crop = find_femurs(volume)[0]
     on_grid = to_network_grid(volume, crop, SpacingMm(1.0, 0.8, 0.8))
     grid = volume.geometry.crop(crop.box)
-    return PhantomFemur(on_grid, crop.side, grid, (periosteal, endosteal))
+    if truth is None:
+        return BenchmarkFemur(on_grid, crop.side, grid, None)
+    periosteal, endosteal = (
+        order.apply(read_mask(truth / f"left_{name}.nii.gz"))[crop.box.slices] > 0
+        for name in ("periosteal", "endosteal")
+    )
+    return BenchmarkFemur(on_grid, crop.side, grid, (periosteal, endosteal))
 
 
 def load_cascade(settings: Settings) -> Cascade:
@@ -166,7 +161,7 @@ def load_cascade(settings: Settings) -> Cascade:
     )
 
 
-def ours(stride_z: int) -> ProbabilitiesOf:
+def ours(stride_z: int | None) -> ProbabilitiesOf:
     """The service's sliding window."""
     return lambda crop, network: probability_map(crop, network, stride_z, lambda: None)
 
@@ -188,7 +183,7 @@ def monai(overlap_z: float) -> ProbabilitiesOf:
     return probabilities
 
 
-def run(femur: PhantomFemur, loaded: Cascade, scheme: ProbabilitiesOf, *, in_box: bool) -> Cost:
+def run(femur: BenchmarkFemur, loaded: Cascade, scheme: ProbabilitiesOf, *, in_box: bool) -> Cost:
     """The cascade under one scheme.
 
     Args:
@@ -212,6 +207,8 @@ def run(femur: PhantomFemur, loaded: Cascade, scheme: ProbabilitiesOf, *, in_box
     inner = _surface(scheme(inside, loaded.endosteal))
     seconds, cpu = time.perf_counter() - started, time.process_time() - cpu_started
     masks = delivered_masks(outer, inner, femur.side, femur.grid)
+    if femur.truth is None:
+        return Cost(loaded.windows - before, seconds, cpu)
     found = (masks.periosteal, masks.endosteal)
     scores = tuple(dice(f, t) for f, t in zip(found, femur.truth, strict=True))
     return Cost(loaded.windows - before, seconds, cpu, (scores[0], scores[1]))
@@ -224,15 +221,13 @@ def _surface(probabilities: ProbabilityMap) -> Surface:
     return Surface(probabilities, threshold, solid(probabilities.values > threshold.value))
 
 
-def stride_1(femur: PhantomFemur, loaded: Cascade, default: Cost) -> Cost:
-    """What ours would take at stride 1: the cost of a window at the default, more often."""
-    default_windows = _depth_windows(femur, loaded, DEFAULT_STRIDE_Z)
-    return default.times(_depth_windows(femur, loaded, 1) / default_windows)
-
-
-def _depth_windows(femur: PhantomFemur, loaded: Cascade, stride_z: int) -> int:
-    shape = femur.crop.geometry.shape_zyx
-    return len(plan_windows(shape, loaded.periosteal.contract, stride_z).boxes)
+def stride_1(femur: BenchmarkFemur, loaded: Cascade, half_window: Cost) -> Cost:
+    """What ours would take at stride 1: the cost of a window of the paper's, more often."""
+    one, half = (
+        len(plan_windows(femur.crop, loaded.periosteal.contract, stride).boxes)
+        for stride in (1, HALF_WINDOW)
+    )
+    return half_window.times(one / half)
 
 
 def cost_table(costs: dict[str, Cost]) -> str:
@@ -255,45 +250,45 @@ def cost_table(costs: dict[str, Cost]) -> str:
     return markdown(head, rows)
 
 
-def slices_table(femur: PhantomFemur, network: PatchPredictor, most: int) -> str:
+def slices_table(femur: BenchmarkFemur, network: PatchPredictor) -> str:
     """Markdown: the periosteal network over crops of the same section and different depths."""
     rows = []
-    for slices in (n for n in SLICES if n <= most):
+    for slices in SLICES:
         hu = np.resize(femur.crop.hu, (slices, *femur.crop.hu.shape[1:]))
         shape = (slices, *femur.crop.geometry.shape_zyx[1:])
         crop = CroppedVolume(femur.side, hu, VolumeGeometry(shape, femur.grid.affine_lps))
         started = time.perf_counter()
-        probability_map(crop, network, DEFAULT_STRIDE_Z, lambda: None)
+        probability_map(crop, network, None, lambda: None)
         seconds = time.perf_counter() - started
-        count = len(plan_windows(shape, network.contract, DEFAULT_STRIDE_Z).boxes)
+        count = len(plan_windows(crop, network.contract, None).boxes)
         rows.append([str(slices), str(count), f"{seconds:.1f}", f"{1000 * seconds / slices:.0f}"])
     return markdown(["slices", "windows", "s", "ms a slice"], rows)
 
 
 def main(
-    seed: Annotated[int, typer.Option(min=0)] = 0,
-    slices: Annotated[int, typer.Option(min=1, help="Upper slices used, at most.")] = SLICES[-1],
+    archive: Annotated[Path | None, typer.Argument(help="Zip of a CT series.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the phantom.")] = 0,
     peers: Annotated[bool, typer.Option(help="Run MONAI and PyTorch, too.")] = True,
 ) -> None:
-    """Compare schemes on one phantom; weights, provider and threads as the environment says."""
+    """Compare schemes on one femur; weights, provider and threads as the environment says."""
     loaded = load_cascade(Settings())
     with tempfile.TemporaryDirectory() as folder:
-        femur = phantom_femur(seed, Path(folder), slices)
-    probability_map(femur.crop, loaded.periosteal, DEFAULT_STRIDE_Z, lambda: None)  # plans
-    default = run(femur, loaded, ours(DEFAULT_STRIDE_Z), in_box=True)
-    costs = {f"ours, stride {DEFAULT_STRIDE_Z}": default}
-    costs["ours, stride 1 *"] = stride_1(femur, loaded, default)
+        femur = first_femur(archive) if archive else phantom_femur(seed, Path(folder))
+    costs = {"ours": run(femur, loaded, ours(None), in_box=True)}
+    half_window = run(femur, loaded, ours(HALF_WINDOW), in_box=True)
+    costs[f"ours, stride {HALF_WINDOW}"] = half_window
+    costs["ours, stride 1 *"] = stride_1(femur, loaded, half_window)
     if peers:
         costs["MONAI, overlap 0.25"] = run(femur, loaded, monai(0.25), in_box=False)
-        in_torch = run(femur, loaded, monai(1 - DEFAULT_STRIDE_Z / 64), in_box=False)
-        costs["MONAI, our stride"] = in_torch
+        in_torch = run(femur, loaded, monai(1 - HALF_WINDOW / 64), in_box=False)
+        costs[f"MONAI, stride {HALF_WINDOW}"] = in_torch
         windows = 2 * max(1, femur.crop.hu.shape[0] - 63)
         costs["paper's stride 1 in PyTorch *"] = in_torch.times(windows / in_torch.windows)
     shape = " x ".join(map(str, femur.crop.hu.shape))
     print(f"crop {shape}, {loaded.periosteal.provider}, load {os.getloadavg()[0]:.1f}\n")
     print(cost_table(costs), flush=True)
     print()
-    print(slices_table(femur, loaded.periosteal, slices))
+    print(slices_table(femur, loaded.periosteal))
 
 
 if __name__ == "__main__":

@@ -22,11 +22,8 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from service.domain.imaging import CroppedVolume
-from service.pipeline.cascade import DEFAULT_STRIDE_Z
-from service.pipeline.probabilities import probability_map
 from service.settings import Settings
 from tests.benchmarks.femur_schemes import (
-    SLICES,
     Cost,
     cost_table,
     load_cascade,
@@ -106,14 +103,12 @@ def nnunet_cost(crop: CroppedVolume) -> Cost:
 
 def main(
     seed: Annotated[int, typer.Option(min=0)] = 0,
-    slices: Annotated[int, typer.Option(min=1, help="Upper slices used, at most.")] = SLICES[-1],
 ) -> None:
     """Compare on one phantom; weights, provider and threads as the environment says."""
     loaded = load_cascade(Settings())
     with tempfile.TemporaryDirectory() as folder:
-        femur = phantom_femur(seed, Path(folder), slices)
-    probability_map(femur.crop, loaded.periosteal, DEFAULT_STRIDE_Z, lambda: None)  # plans
-    costs = {"ours, both networks": run(femur, loaded, ours(DEFAULT_STRIDE_Z), in_box=True)}
+        femur = phantom_femur(seed, Path(folder))
+    costs = {"ours, both networks": run(femur, loaded, ours(None), in_box=True)}
     alone = nnunet_cost(femur.crop)
     costs["nnU-Net, without mirrored passes"] = alone
     costs["nnU-Net, its default *"] = alone.times(MIRRORED_PASSES)

@@ -42,43 +42,37 @@ WINDOW_VOXELS = 64 * 192 * 192
 
 
 class Scheme(NamedTuple):
-    """A window's depth and the slices between two windows."""
+    """Slices between windows of the paper's; None for the service's default."""
 
-    depth: int
-    stride: int
+    stride: int | None
 
     def __str__(self) -> str:
         """As a table names it."""
-        return f"{self.depth} slices, stride {self.stride}"
+        return f"stride {self.stride}" if self.stride else "default"
 
 
-PAPER = Scheme(64, 1)
-SCHEMES = (
-    Scheme(64, 8),
-    Scheme(64, 16),
-    Scheme(64, 24),
-    Scheme(64, 32),
-    Scheme(64, 48),
-    Scheme(96, 64),
-    Scheme(128, 64),
-)
+PAPER = Scheme(1)
+SCHEMES = tuple(Scheme(stride) for stride in (8, 16, 24, 32, 48, None))
 
 
 @dataclass
 class RememberingPredictor:
-    """A network under another window depth, which runs no window twice.
+    """A network that runs no window twice.
 
     Attributes:
         network: the real one.
-        contract: its contract, with the scheme's window.
         remembered: what each window gave, by the digest of its HU; shared between schemes.
         voxels: of the windows asked for, remembered or not.
     """
 
     network: PatchPredictor
-    contract: ModelContract
     remembered: dict[bytes, npt.NDArray[np.float32]]
     voxels: int = field(default=0)
+
+    @property
+    def contract(self) -> ModelContract:
+        """Of the network."""
+        return self.network.contract
 
     @property
     def provider(self) -> str:
@@ -135,11 +129,8 @@ def run_scheme(
     Returns:
         The analysis, and what both networks were asked for in windows of the paper's size.
     """
-    predictors = []
-    for network in (loaded.periosteal, loaded.endosteal):
-        window = (scheme.depth, *network.contract.window_zyx[1:])
-        contract = network.contract.model_copy(update={"window_zyx": window})
-        predictors.append(RememberingPredictor(network, contract, remembered))
+    both = (loaded.periosteal, loaded.endosteal)
+    predictors = [RememberingPredictor(network, remembered) for network in both]
     analysis = analyse_zip(archive, Networks(*predictors), stride_z=scheme.stride)
     return analysis, sum(p.voxels for p in predictors) / WINDOW_VOXELS
 

@@ -34,7 +34,7 @@ def test_a_window_is_run_once_and_counted_each_time() -> None:
             return super().predict(hu)
 
     network = Network(ModelContract(role="periosteal"), above_hu=0.0, below_hu=100.0)
-    remembering = RememberingPredictor(network, network.contract, {})
+    remembering = RememberingPredictor(network, {})
     window = np.full((2, 3, 4), 50.0, np.float32)
 
     first, second = remembering.predict(window), remembering.predict(window.copy())

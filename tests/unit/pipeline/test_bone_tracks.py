@@ -23,7 +23,7 @@ def grid_of(*bones: tuple[np.ndarray, slice]) -> SearchGrid:
     hu = np.full((COUNT, 100, 100), 50.0, dtype=np.float32)
     for outline, slices in bones:
         hu[slices, outline] = 900.0
-    return SearchGrid(hu, (PIXEL_MM, PIXEL_MM), SLICE_MM)
+    return SearchGrid(hu, (PIXEL_MM, PIXEL_MM), (0.0, 0.0), SLICE_MM)
 
 
 def ring(x_mm: float, radius_mm: float, cortex_mm: float = 5.0, y_mm: float = 100.0) -> np.ndarray:
@@ -41,6 +41,27 @@ def test_a_volume_is_averaged_to_two_millimetres() -> None:
     assert grid.hu.shape == (3, 4, 6)
     assert (grid.hu == 50).all()
     assert (grid.pixel_mm, grid.slice_mm) == ((2.0, 2.0), 4.0)
+
+
+@pytest.mark.parametrize("columns", [12, 13, 14], ids=["whole", "one over", "two over"])
+def test_a_mirrored_volume_gives_mirrored_averages(columns: int) -> None:
+    hu = np.random.default_rng(0).normal(0, 300, (2, 9, columns)).astype(np.float32)
+    geometry = VolumeGeometry.axis_aligned(hu.shape, SpacingMm(4, 0.7, 0.7))
+    grid, mirrored = (search_grid(CtVolume(a, geometry)) for a in (hu, hu[:, :, ::-1].copy()))
+    np.testing.assert_allclose(mirrored.hu, grid.hu[:, :, ::-1], rtol=1e-5)
+    # as much was added before the first pixel as after the last
+    width = grid.hu.shape[2] * grid.pixel_mm[1]
+    assert width + 2 * grid.start_yx_mm[1] == pytest.approx(columns * 0.7)
+
+
+def test_outlines_are_placed_from_the_volumes_first_voxel() -> None:
+    shape = (10, 98, 101)
+    _, y, x = np.indices(shape)
+    radius = np.hypot(y - 50, x - 40)
+    hu = np.where((radius < 22) & (radius > 14), 1000, 50).astype(np.int16)
+    volume = CtVolume(hu, VolumeGeometry.axis_aligned(shape, SpacingMm(4, 0.7, 0.7)))
+    (track,) = shaft_tracks(search_grid(volume))
+    assert track[0].centre_yx_mm == pytest.approx((50.5 * 0.7, 40.5 * 0.7), abs=0.5)
 
 
 def test_a_ring_through_enough_slices_is_a_shaft() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from service.domain.findings import FemurSide
-from service.domain.geometry import SpacingMm, VolumeGeometry
+from service.domain.geometry import Box, SpacingMm, VolumeGeometry
 from service.domain.imaging import CroppedVolume
 from service.domain.model_contract import ModelContract
 from service.pipeline.cascade import (
@@ -83,6 +83,24 @@ def test_the_endosteal_network_sees_the_mask_and_a_margin_around_it() -> None:
     assert inside.hu.shape == (40, 24 + 2 * MASK_MARGIN, 20 + 2 * MASK_MARGIN)
     assert set(np.unique(inside.hu)) == {-500.0, 1000.0}
     np.testing.assert_array_equal(inside.geometry.lps_to_index((0, 0, 0)), (0, -4, -6))
+
+
+def test_along_the_shaft_the_masked_ct_is_as_narrow_as_the_mask_there() -> None:
+    crop = crop_of_bone()
+    hu = crop.hu.copy()
+    hu[:15, :, 24:] = 0.0
+    with_shaft = CroppedVolume(crop.side, hu, GRID, shaft=Box((0, 6, 8), (15, 40, 40)))
+    inside = masked_crop(with_shaft, outer_of(with_shaft), -500.0)
+    # the mask's own box starts at x = 14 - MASK_MARGIN; below slice 15 the bone ends at x = 24
+    assert inside.shaft is not None
+    assert (inside.shaft.start_zyx, inside.shaft.stop_zyx[0]) == ((0, 0, 0), 15)
+    assert inside.shaft.stop_zyx[2] == 10 + 2 * MASK_MARGIN
+
+
+def test_a_femur_wholly_above_its_shafts_box_is_seen_without_one() -> None:
+    crop = crop_of_bone()
+    above = CroppedVolume(crop.side, crop.hu, GRID, shaft=Box((0, 0, 0), (3, 40, 40)))
+    assert masked_crop(above, outer_of(crop), -500.0).shaft is None
 
 
 def test_an_endosteal_mask_is_cut_to_the_periosteal_one() -> None:

@@ -106,6 +106,35 @@ def test_the_box_follows_a_flexed_thigh_backward() -> None:
     assert flexed.stop_zyx[1] > straight.stop_zyx[1]
 
 
+def test_along_the_shaft_the_box_is_as_narrow_as_the_thigh_bone() -> None:
+    volume = thighs(90.0, top_slice=20, lean=0.3)
+    (crop,) = find_femurs(volume)
+    assert crop.shaft is not None
+    assert (crop.shaft.start_zyx[0], crop.shaft.stop_zyx[0]) == (0, 20)
+    bone = volume.hu[:20] >= 1000
+    bone[crop.shaft.slices] = False
+    assert not bone.any()
+    # 36 mm before its lower end; 17 mm of lean, 15 mm of bone and a margin of 16 mm behind
+    assert crop.shaft.shape_zyx[1] * SPACING.y <= 88
+    assert crop.shaft.shape_zyx[2] * SPACING.x <= 76
+    assert crop.box.shape_zyx[2] * SPACING.x > 130
+
+
+def test_below_a_track_that_starts_high_there_is_room_for_condyles() -> None:
+    volume = thighs(90.0)
+    hu = volume.hu.copy()
+    hu[:4][hu[:4] > 50] = 50
+    (crop,) = find_femurs(CtVolume(hu, volume.geometry))
+    assert crop.shaft is not None
+    assert crop.shaft.start_zyx[0] == 0
+    assert crop.shaft.shape_zyx[2] * SPACING.x >= 100
+
+
+def test_what_may_be_an_ischium_has_no_shaft() -> None:
+    (crop,) = find_femurs(thighs(90.0, top_slice=10))
+    assert crop.shaft is None
+
+
 def test_without_a_shaft_there_is_no_femur() -> None:
     assert find_femurs(thighs()) == ()
     assert find_femurs(thighs(90.0, top_slice=2)) == ()  # 6 mm are neither shaft nor trochanter

@@ -1,13 +1,14 @@
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 from service.domain.findings import FemurSide
-from service.domain.geometry import SpacingMm, VolumeGeometry
+from service.domain.geometry import Box, SpacingMm, VolumeGeometry
 from service.domain.imaging import CroppedVolume
 from service.domain.model_contract import ModelContract
+from service.pipeline import probabilities
 from service.pipeline.probabilities import plan_windows, probability_map
 
 CONTRACT = ModelContract(role="periosteal", window_zyx=(16, 32, 32))
@@ -49,10 +50,77 @@ def test_a_narrow_crop_runs_in_narrow_windows_of_the_contracts_multiple() -> Non
     assert set(network.shapes) == {(16, 32, 16)}
 
 
+def with_shaft(shape: tuple[int, int, int], shaft: Box) -> CroppedVolume:
+    return replace(crop(shape), shaft=shaft)
+
+
+@pytest.mark.parametrize("shape", [(5, 10, 70), (40, 33, 20)], ids=["flat", "tall"])
+def test_by_default_every_voxel_is_seen_by_deep_windows(shape: tuple[int, int, int]) -> None:
+    volume = crop(shape)
+    result = probability_map(volume, ClippedHu(), None, lambda: None)
+    np.testing.assert_allclose(result.values, volume.hu / 1000, atol=1e-6)
+
+
+def test_deep_windows_are_as_few_as_their_voxels_allow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """32 x 32 x 48 voxels at most; 100 slices are three windows that share 16: (100 + 32) / 3 = 44,
+    up to 48."""
+    monkeypatch.setattr(probabilities, "DEEP_WINDOW_VOXELS", 32 * 32 * 48)
+    boxes = plan_windows(crop((100, 30, 30)), CONTRACT, None).boxes
+    assert [b.shape_zyx for b in boxes] == [(48, 32, 32)] * 3
+    assert [b.start_zyx[0] for b in boxes] == [0, 26, 52]
+
+
+def test_along_the_shaft_windows_are_as_narrow_as_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probabilities, "SHAPE_VOXELS", 0)
+    volume = with_shaft((100, 32, 32), Box((0, 10, 4), (60, 26, 20)))
+    boxes = plan_windows(volume, CONTRACT, None).boxes
+    assert [(b.start_zyx, b.stop_zyx) for b in boxes] == [
+        ((0, 10, 4), (64, 26, 20)),
+        ((36, 0, 0), (100, 32, 32)),
+    ]
+    result = probability_map(volume, ClippedHu(), None, lambda: None)
+    seen = np.zeros(volume.hu.shape, dtype=bool)
+    for box in boxes:
+        seen[box.slices] = True
+    np.testing.assert_allclose(result.values, np.where(seen, volume.hu / 1000, 0), atol=1e-6)
+
+
+def test_a_shaft_too_short_to_pay_for_another_shape_of_window_has_none() -> None:
+    volume = with_shaft((100, 32, 32), Box((0, 10, 4), (60, 26, 20)))
+    (box,) = plan_windows(volume, CONTRACT, None).boxes
+    assert box.shape_zyx == (112, 32, 32)
+
+
+def test_the_papers_windows_take_no_notice_of_the_shaft() -> None:
+    whole = crop((100, 32, 32))
+    volume = replace(whole, shaft=Box((0, 10, 4), (60, 26, 20)))
+    assert plan_windows(volume, CONTRACT, 4) == plan_windows(whole, CONTRACT, 4)
+
+
+@pytest.mark.parametrize(("head_top", "run"), [(50, 2), (70, 3), (120, 4)])
+def test_above_the_end_of_the_femur_no_window_is_run(
+    monkeypatch: pytest.MonkeyPatch, head_top: int, run: int
+) -> None:
+    """Windows of 48 slices start at 0, 32, 64 and 96; the shaft ends in the first."""
+    monkeypatch.setattr(probabilities, "DEEP_WINDOW_VOXELS", 32 * 32 * 48)
+    monkeypatch.setattr(probabilities, "SHAPE_VOXELS", 10**9)
+    volume = with_shaft((144, 32, 32), Box((0, 0, 0), (20, 32, 32)))
+    hu = np.where(np.arange(144)[:, None, None] < head_top, volume.hu + 600, 0)
+    calls: list[int] = []
+    network = ClippedHu()
+    bone = replace(volume, hu=hu.astype(np.float32))
+
+    result = probability_map(bone, network, None, lambda: calls.append(1))
+
+    assert len(network.shapes) == run
+    assert len(calls) == len(plan_windows(bone, CONTRACT, None).boxes)
+    np.testing.assert_allclose(result.values, np.clip(bone.hu / 1000, 0, 1), atol=1e-6)
+
+
 def test_each_window_is_counted() -> None:
     volume, calls = crop((40, 20, 70)), []
     probability_map(volume, ClippedHu(), 8, lambda: calls.append(1))
-    assert len(calls) == len(plan_windows(volume.hu.shape, CONTRACT, 8).boxes)
+    assert len(calls) == len(plan_windows(volume, CONTRACT, 8).boxes)
 
 
 def test_a_window_of_nothing_but_fill_is_not_run() -> None:

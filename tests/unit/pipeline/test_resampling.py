@@ -140,6 +140,22 @@ def test_a_right_femur_is_flipped_and_stays_in_its_place(side: FemurSide) -> Non
     assert points_right == (side is FemurSide.RIGHT)
 
 
+@pytest.mark.parametrize(
+    ("side", "expected"),
+    [
+        # 2 mm slices and 0.4 mm pixels on voxels of 1.0 x 0.8 x 0.8 mm, from the box's corner
+        (FemurSide.LEFT, Box((0, 1, 2), (4, 3, 4))),
+        (FemurSide.RIGHT, Box((0, 1, 1), (4, 3, 3))),
+    ],
+    ids=["left", "right, flipped"],
+)
+def test_the_shaft_is_the_same_place_on_the_networks_grid(side: FemurSide, expected: Box) -> None:
+    geometry = VolumeGeometry.axis_aligned((6, 12, 14), SpacingMm(2.0, 0.4, 0.4))
+    volume = CtVolume(ramp(geometry), geometry)
+    crop = FemurCrop(side, Box((1, 1, 1), (6, 11, 11)), shaft=Box((1, 3, 5), (3, 7, 9)))
+    assert to_network_grid(volume, crop, SpacingMm(1.0, 0.8, 0.8)).shaft == expected
+
+
 def test_a_mirrored_scan_gives_the_same_samples_to_the_other_side() -> None:
     # 9 columns of 1 mm do not fill whole steps of 0.8 mm: the grid must start at the mirrored face
     geometry = VolumeGeometry.axis_aligned((4, 5, 12), SpacingMm(2.0, 1.0, 1.0), (-3.0, 4.0, 5.0))
