@@ -7,7 +7,7 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +19,10 @@ class OpenvinoSession:
     """One network, compiled for one window shape at a time.
 
     A shape of its own costs 0.2 s to compile and lets memory be planned; OpenVINO's dynamic shapes
-    would keep kernels of every shape seen. Threads are not bound to cores: two workers would be
-    bound to the same ones. Not to be called from two threads at once.
+    would keep kernels of every shape seen. Of a process's sessions only the one that compiled last
+    holds working memory, about 250 bytes a voxel: the networks run one after the other. Threads are
+    not bound to cores: two workers would be bound to the same ones. Not to be called from two
+    threads at once.
 
     Args:
         path: the file.
@@ -29,6 +31,8 @@ class OpenvinoSession:
     Raises:
         RuntimeError: OpenVINO cannot read the file.
     """
+
+    _holder: ClassVar[OpenvinoSession | None] = None
 
     def __init__(self, path: Path, threads: int) -> None:
         self._model = _core().read_model(path)
@@ -60,11 +64,17 @@ class OpenvinoSession:
         return np.asarray(probability, dtype=np.float32)
 
     def _compile(self, shape: tuple[int, ...]) -> None:
-        self._shape, self._request = (), None  # its memory goes before the next one's comes
+        if OpenvinoSession._holder is not None:
+            OpenvinoSession._holder._let_go()  # its memory goes before the next one's comes
+        OpenvinoSession._holder = self
         self._model.reshape(list(shape))
         compiled = _core().compile_model(self._model, "CPU", self._properties)
         self._request = compiled.create_infer_request()
         self._shape = shape
+
+    def _let_go(self) -> None:
+        """Give back the working memory; the next call compiles anew."""
+        self._shape, self._request = (), None
 
 
 @cache

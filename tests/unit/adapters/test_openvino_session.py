@@ -40,6 +40,21 @@ def test_a_shape_is_compiled_once_as_long_as_windows_keep_it(
     assert [shape[2] for shape in compiled] == [16, 32, 16]
 
 
+def test_of_two_networks_only_the_one_in_use_holds_working_memory(tmp_path: Path) -> None:
+    folder = write_threshold_networks(tmp_path)
+    first, second = (
+        OpenvinoSession(folder / f"{role}.onnx", threads=1) for role in ("periosteal", "endosteal")
+    )
+    hu = np.full((1, 1, 16, 16, 16), 400.0, np.float32)
+    before = first(hu)
+
+    second(hu)
+
+    assert first._request is None
+    np.testing.assert_array_equal(first(hu), before)
+    assert second._request is None
+
+
 def test_openvino_sends_no_telemetry(tmp_path: Path) -> None:
     """With a package of that name on the path, which would be imported and told of each start."""
     package = tmp_path / "openvino_telemetry"
