@@ -265,8 +265,8 @@ class Provenance(Frozen):
     """What made this report, so that it can be made again.
 
     Attributes:
-        stride_z: slices between the paper's windows of 64; null for the default, windows as few and
-            deep as memory allows.
+        stride_z: slices between the paper's windows of 64; null for the default, as few windows
+            of up to 4 million voxels as cover a femur.
         options: what was asked for; null in reports older than the key.
         versions: of the libraries that a number may depend on.
     """

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
-from skimage.measure import block_reduce
 from skimage.morphology import convex_hull_image
 
 from service.domain.imaging import BoolArray, CtVolume
@@ -35,7 +34,7 @@ class SearchGrid:
     Attributes:
         hu: float32 ``[z, y, x]``.
         pixel_mm: size in y and x.
-        start_yx_mm: outer border of pixel 0, from that of the volume's voxel 0; 0 or less.
+        start_yx_mm: outer border of pixel 0, from that of the volume's voxel 0.
         slice_mm: distance between slices.
     """
 
@@ -104,30 +103,33 @@ TROCHANTER = _Shape(
 def search_grid(volume: CtVolume) -> SearchGrid:
     """Average a volume, z to superior, y to posterior, x to left, in-plane to about 2 mm.
 
-    Pixels that lack for whole blocks are added on both sides alike, so that a mirrored scan gives
-    mirrored averages; only an odd number of pixels in even blocks cannot.
+    A mirrored scan gives mirrored averages: blocks lie about the middle of the image.
     """
     spacing = volume.geometry.spacing_mm
     factor = max(1, round(ANALYSIS_SPACING_MM / min(spacing.y, spacing.x)))
-    added = [_added(n, factor) for n in volume.geometry.shape_zyx[1:]]
-    before = [n // 2 for n in added]
-    edges = [(low, both - low) for low, both in zip(before, added, strict=True)]
-    slices = [
-        block_reduce(np.pad(s, edges, constant_values=s.min()), (factor, factor), np.mean)
-        for s in volume.hu
-    ]
+    slices = [_averaged(_averaged(s, factor, 0), factor, 1) for s in volume.hu]
+    _, height, width = volume.geometry.shape_zyx
+    rows, columns = slices[0].shape
     return SearchGrid(
-        np.stack(slices).astype(np.float32),
+        np.stack(slices),
         (spacing.y * factor, spacing.x * factor),
-        (-before[0] * spacing.y, -before[1] * spacing.x),
+        ((height - rows * factor) / 2 * spacing.y, (width - columns * factor) / 2 * spacing.x),
         spacing.z,
     )
 
 
-def _added(pixels: int, factor: int) -> int:
-    """How many pixels lack for whole blocks, an even number where there is one."""
-    lacking = -pixels % factor
-    return lacking + factor if lacking % 2 and factor % 2 else lacking
+def _averaged(values: npt.NDArray[np.generic], factor: int, axis: int) -> npt.NDArray[np.float32]:
+    """Means of blocks along one axis, those at both ends filled up with the nearest value."""
+    pixels = np.moveaxis(np.asarray(values, np.float32), axis, 0)
+    if factor % 2 == 0 and len(pixels) % 2:
+        # no even blocks lie about the middle of an odd number: of neighbours' means there are fewer
+        pixels = (pixels[1:] + pixels[:-1]) / np.float32(2)
+    lacking = -len(pixels) % factor
+    if lacking % 2:
+        lacking += factor
+    ends = [(lacking // 2, lacking // 2), (0, 0)]
+    blocks = np.pad(pixels, ends, mode="edge").reshape(-1, factor, pixels.shape[1])
+    return np.moveaxis(blocks.mean(axis=1), 0, axis)
 
 
 def shaft_tracks(grid: SearchGrid) -> list[Track]:

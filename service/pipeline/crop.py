@@ -63,6 +63,10 @@ ANTEROPOSTERIOR_REACH_MM = 60.0
 """From the shaft's extrapolated axis to the front of the head or the back of the trochanter."""
 
 
+ROUNDING = 1e-6
+"""Pixels of overlap that count as none, so that a box does not depend on the last digit."""
+
+
 def find_femurs(volume: CtVolume) -> tuple[FemurCrop, ...]:
     """Find the femurs in view.
 
@@ -149,7 +153,7 @@ def _box_around(track: Track, volume: CtVolume, side: FemurSide) -> Box:
     medial, lateral = MEDIAL_REACH_MM, LATERAL_REACH_MM
     x_low, x_high = (medial, lateral) if side is FemurSide.LEFT else (lateral, medial)
     reach = ANTEROPOSTERIOR_REACH_MM
-    shaft_low, shaft_high = _outline(track, below, SHAFT_REACH_MM)
+    shaft_low, shaft_high = _outline(track, below)
     low = np.min([shaft_low, *(c - np.array((reach, x_low)) for c in (top, above))], axis=0)
     high = np.max([shaft_high, *(c + np.array((reach, x_high)) for c in (top, above))], axis=0)
     return _pixels(low, high, track[-1].slice_index, PROXIMAL_REACH_MM, volume)
@@ -158,8 +162,7 @@ def _box_around(track: Track, volume: CtVolume, side: FemurSide) -> Box:
 def _shaft_box(track: Track, volume: CtVolume) -> Box:
     """The track and everything below it, condyles if they may be in view."""
     _, below = _line(track, volume)
-    reach = SHAFT_REACH_MM if track[0].slice_index == 0 else CONDYLE_REACH_MM
-    return _pixels(*_outline(track, below, reach), track[-1].slice_index, 0.0, volume)
+    return _pixels(*_outline(track, below), track[-1].slice_index, 0.0, volume)
 
 
 def _line(track: Track, volume: CtVolume) -> tuple[FloatArray, FloatArray]:
@@ -171,8 +174,9 @@ def _line(track: Track, volume: CtVolume) -> tuple[FloatArray, FloatArray]:
     return slope, centres[0] - slope * z[0]
 
 
-def _outline(track: Track, below: FloatArray, reach: float) -> tuple[FloatArray, FloatArray]:
-    """Lowest and highest y and x of a track, with a margin, and of a reach about its lower end."""
+def _outline(track: Track, below: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Lowest and highest y and x up to the track's top; ``below`` is its line's lower end."""
+    reach = SHAFT_REACH_MM if track[0].slice_index == 0 else CONDYLE_REACH_MM
     low = [below - reach, *(np.array(s.low_yx_mm) - MARGIN_MM for s in track)]
     high = [below + reach, *(np.array(s.high_yx_mm) + MARGIN_MM for s in track)]
     return np.min(low, axis=0), np.max(high, axis=0)
@@ -185,7 +189,7 @@ def _pixels(
     spacing = volume.geometry.spacing_mm
     shape = volume.geometry.shape_zyx
     pixel = np.array([spacing.y, spacing.x])
-    start = np.clip(np.floor(low / pixel), 0, np.array(shape[1:]) - 1).astype(int)
-    stop = np.clip(np.ceil(high / pixel), start + 1, shape[1:]).astype(int)
+    start = np.clip(np.floor(low / pixel + ROUNDING), 0, np.array(shape[1:]) - 1).astype(int)
+    stop = np.clip(np.ceil(high / pixel - ROUNDING), start + 1, shape[1:]).astype(int)
     z_stop = min(shape[0], top_slice + int(np.ceil(above_mm / spacing.z)) + 1)
     return Box((0, int(start[0]), int(start[1])), (z_stop, int(stop[0]), int(stop[1])))

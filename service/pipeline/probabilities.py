@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby, product
 
@@ -26,8 +26,8 @@ DEEP_WINDOW_VOXELS = 4_000_000
 """Most voxels of a deep window: about 1 GiB of working memory, 112 slices of 192 x 176."""
 
 SHAPE_VOXELS = 500_000
-"""What each shape of window costs besides, in voxels: 0.3-0.4 s for the runtime to compile it and
-to take its working memory."""
+"""What each shape of window costs besides, in voxels: 0.3-0.4 s to compile it and to take its
+working memory (docs/benchmarks.md)."""
 
 MARKED = 0.5
 """Where no voxel's probability is above, there is no femur; Otsu's method presumes the same."""
@@ -64,15 +64,17 @@ def plan_windows(crop: CroppedVolume, contract: ModelContract, stride_z: int | N
         crop: on the contract's grid.
         contract: gives the paper's window and the multiple that a window's sides must be of.
         stride_z: slices between windows as deep as the contract's, over all of the crop; 1 is the
-            paper's scheme. None: windows as few and deep as memory allows, along the shaft no wider
-            than it needs.
+            paper's scheme. None: as few windows of up to ``DEEP_WINDOW_VOXELS`` as cover the crop,
+            along the shaft no wider than it.
     """
     shape = crop.geometry.shape_zyx
-    whole = _plan((Box((0, 0, 0), shape),), crop, contract, stride_z)
+    whole = _plan([Box((0, 0, 0), shape)], crop, contract, stride_z)
     if stride_z is not None or crop.shaft is None:
         return whole
-    above = Box((max(0, crop.shaft.stop_zyx[0] - DEEP_OVERLAP), 0, 0), shape)
-    return min(whole, _plan((crop.shaft, above), crop, contract, None), key=lambda p: p.cost_voxels)
+    parts = [crop.shaft]
+    if crop.shaft.stop_zyx[0] < shape[0]:
+        parts.append(Box((max(0, crop.shaft.stop_zyx[0] - DEEP_OVERLAP), 0, 0), shape))
+    return min(whole, _plan(parts, crop, contract, None), key=lambda plan: plan.cost_voxels)
 
 
 def probability_map(
@@ -102,9 +104,10 @@ def probability_map(
     total = np.zeros_like(hu)
     weight_sum = np.zeros_like(hu)
     for start, windows in groupby(plan.boxes, key=lambda box: box.start_zyx[0]):
-        reached = (total[start:] > MARKED * weight_sum[start:]).any()
+        below = start < plan.always_below
+        needed = below or (total[start:] > MARKED * weight_sum[start:]).any()
         for box in windows:
-            if reached or start < plan.always_below:
+            if needed:
                 window = np.ascontiguousarray(hu[box.slices])
                 weights = blend_weights(box.shape_zyx, level=stride_z == 1)
                 if (window != fill).any():
@@ -116,9 +119,9 @@ def probability_map(
 
 
 def _plan(
-    parts: tuple[Box, ...], crop: CroppedVolume, contract: ModelContract, stride_z: int | None
+    parts: Sequence[Box], crop: CroppedVolume, contract: ModelContract, stride_z: int | None
 ) -> WindowPlan:
-    """Windows over parts of a crop, the lowest part first."""
+    """Windows over parts of a crop."""
     shape = crop.geometry.shape_zyx
     axes = [_sides_and_strides(part.shape_zyx, contract, stride_z) for part in parts]
     z, y, x = (max(n, *(part[a][0] for part in axes)) for a, n in enumerate(shape))
@@ -130,6 +133,7 @@ def _plan(
     ]
     shaft = crop.shaft if stride_z is None else None
     always_below = padding[0] + shaft.stop_zyx[0] if shaft else z
+    boxes.sort(key=lambda box: box.start_zyx)
     return WindowPlan(tuple(boxes), padding, (z, y, x), always_below)
 
 
@@ -145,8 +149,9 @@ def _sides_and_strides(
     )
     if stride_z is not None:
         return (depth, stride_z), y, x
-    deepest = DEEP_WINDOW_VOXELS // (y[0] * x[0] * multiple) * multiple
-    return window_side(shape_zyx[0], max(depth, deepest), DEEP_OVERLAP, multiple), y, x
+    deepest = max(depth, DEEP_WINDOW_VOXELS // (y[0] * x[0] * multiple) * multiple)
+    # what lies near a window's end is seen worse, so a thin part gets slices beyond it
+    return window_side(max(shape_zyx[0], depth), deepest, DEEP_OVERLAP, multiple), y, x
 
 
 def _boxes(
@@ -155,7 +160,7 @@ def _boxes(
     padded: tuple[int, int, int],
     axes: tuple[tuple[int, int], ...],
 ) -> list[Box]:
-    """The windows over one part, the lowest first."""
+    """The windows over one part."""
     starts = [
         placed_windows((first + before, last + before), length, *side_and_stride)
         for first, last, before, length, side_and_stride in zip(

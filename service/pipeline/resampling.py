@@ -112,9 +112,8 @@ def network_geometry(crop: VolumeGeometry, spacing_mm: SpacingMm) -> VolumeGeome
     last voxels reach at least as far as the crop's. A crop that leans (gantry tilt) keeps its z
     axis, which runs along the patient; the grid is then the smallest that holds the crop.
     """
-    columns = crop.affine_lps[:3, :3]
-    axes = columns / np.linalg.norm(columns, axis=0)
-    if np.abs(axes.T @ axes - np.eye(3)).max() > MAX_SHEAR:
+    axes = _unit_axes(crop)
+    if _leans(crop):
         axes = _upright(axes)
     corners = crop.index_to_lps(_outer_corners(crop.shape_zyx))
     along = (corners - corners[0]) @ np.linalg.inv(axes).T
@@ -125,6 +124,17 @@ def network_geometry(crop: VolumeGeometry, spacing_mm: SpacingMm) -> VolumeGeome
     affine[:3, :3] = axes * spacing_xyz
     affine[:3, 3] = corners[0] + axes @ (low + spacing_xyz / 2)
     return VolumeGeometry((z, y, x), affine)
+
+
+def _unit_axes(grid: VolumeGeometry) -> FloatArray:
+    columns = grid.affine_lps[:3, :3]
+    return np.asarray(columns / np.linalg.norm(columns, axis=0))
+
+
+def _leans(grid: VolumeGeometry) -> bool:
+    """Whether a grid is no box (gantry tilt)."""
+    axes = _unit_axes(grid)
+    return bool(np.abs(axes.T @ axes - np.eye(3)).max() > MAX_SHEAR)
 
 
 def _upright(axes: FloatArray) -> FloatArray:
@@ -155,7 +165,10 @@ def to_network_grid(volume: CtVolume, crop: FemurCrop, spacing_mm: SpacingMm) ->
     flipped = source.flip_x() if crop.side is FemurSide.RIGHT else source
     target = network_geometry(flipped, spacing_mm)
     hu = resample(volume.hu[crop.box.slices], source, target, outside=AIR_HU)
-    shaft = crop.shaft and _box_on(target, volume.geometry, crop.shaft)
+    # the lowest slices of a leaning crop are not those of the upright grid
+    shaft = None if _leans(source) else crop.shaft
+    if shaft is not None:
+        shaft = _box_on(target, volume.geometry, shaft)
     return CroppedVolume(crop.side, hu, target, crop.bone_lps_mm, shaft)
 
 

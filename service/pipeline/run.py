@@ -62,8 +62,8 @@ class AnalysisRequest:
     Attributes:
         members: files of the upload.
         input_sha256: of the upload, for provenance.
-        stride_z: slices between windows as in the paper; None for the default, as few and deep
-            windows as memory allows.
+        stride_z: slices between windows as in the paper; None for the default, as few windows of
+            up to 4 million voxels as cover a femur.
         series_instance_uid: which series, where the ranking's choice is not to be taken.
         expected_instances: SOP instances of the series, as the sender counts them.
         resample_gaps: fill gaps between slices by interpolation.

@@ -143,7 +143,7 @@ def first_femur(archive: Path, truth: Path | None = None) -> BenchmarkFemur:
     if truth is None:
         return BenchmarkFemur(on_grid, crop.side, grid, None)
     periosteal, endosteal = (
-        order.apply(read_mask(truth / f"left_{name}.nii.gz"))[crop.box.slices] > 0
+        order.apply(read_mask(truth / f"{crop.side}_{name}.nii.gz"))[crop.box.slices] > 0
         for name in ("periosteal", "endosteal")
     )
     return BenchmarkFemur(on_grid, crop.side, grid, (periosteal, endosteal))

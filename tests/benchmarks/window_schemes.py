@@ -41,18 +41,8 @@ WINDOW_VOXELS = 64 * 192 * 192
 """Of the paper's window, the unit of cost."""
 
 
-class Scheme(NamedTuple):
-    """Slices between windows of the paper's; None for the service's default."""
-
-    stride: int | None
-
-    def __str__(self) -> str:
-        """As a table names it."""
-        return f"stride {self.stride}" if self.stride else "default"
-
-
-PAPER = Scheme(1)
-SCHEMES = tuple(Scheme(stride) for stride in (8, 16, 24, 32, 48, None))
+STRIDES = (8, 16, 24, 32, 48, None)
+"""What is compared with stride 1; None is the service's default."""
 
 
 @dataclass
@@ -121,7 +111,7 @@ class Comparison(NamedTuple):
 def run_scheme(
     archive: Path,
     loaded: Networks,
-    scheme: Scheme,
+    stride_z: int | None,
     remembered: dict[bytes, npt.NDArray[np.float32]],
 ) -> tuple[Analysis, float]:
     """The whole pipeline under one scheme.
@@ -131,7 +121,7 @@ def run_scheme(
     """
     both = (loaded.periosteal, loaded.endosteal)
     predictors = [RememberingPredictor(network, remembered) for network in both]
-    analysis = analyse_zip(archive, Networks(*predictors), stride_z=scheme.stride)
+    analysis = analyse_zip(archive, Networks(*predictors), stride_z=stride_z)
     return analysis, sum(p.voxels for p in predictors) / WINDOW_VOXELS
 
 
@@ -184,19 +174,19 @@ def dice(found: BoolArray, reference: BoolArray) -> float:
     return 2 * int((found & reference).sum()) / total if total else 1.0
 
 
-def rows(archive: Path, loaded: Networks, schemes: tuple[Scheme, ...]) -> Iterator[list[str]]:
+def rows(archive: Path, loaded: Networks) -> Iterator[list[str]]:
     """A table's rows for one series: stride 1, then each scheme, per femur."""
     remembered: dict[bytes, npt.NDArray[np.float32]] = {}
-    reference, paper_windows = run_scheme(archive, loaded, PAPER, remembered)
+    reference, paper_windows = run_scheme(archive, loaded, 1, remembered)
     by_side = {femur.crop.side: femur for femur in reference.femurs}
-    yield [archive.stem, str(PAPER), f"{paper_windows:.1f}", *["-"] * 6]
-    for scheme in schemes:
-        analysis, windows = run_scheme(archive, loaded, scheme, remembered)
+    yield [archive.stem, "stride 1", f"{paper_windows:.1f}", *["-"] * 6]
+    for stride in STRIDES:
+        analysis, windows = run_scheme(archive, loaded, stride, remembered)
         for femur in analysis.femurs:
             c = compare(femur, by_side[femur.crop.side])
             yield [
                 f"{archive.stem} {femur.crop.side}",
-                str(scheme),
+                f"stride {stride}" if stride else "default",
                 f"{windows:.1f}",
                 f"{c.dice[0]:.5f}",
                 f"{c.dice[1]:.5f}",
@@ -234,7 +224,7 @@ def main(
             chosen.append(Path(folder) / f"phantom_{seed}.zip")
             generate_sample(chosen[-1], seed)
         for archive in chosen:
-            for row in rows(archive, loaded, SCHEMES):
+            for row in rows(archive, loaded):
                 print("| " + " | ".join(row) + " |", flush=True)
     print(f"{loaded.periosteal.provider} done", file=sys.stderr)
 

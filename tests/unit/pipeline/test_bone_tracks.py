@@ -43,15 +43,17 @@ def test_a_volume_is_averaged_to_two_millimetres() -> None:
     assert (grid.pixel_mm, grid.slice_mm) == ((2.0, 2.0), 4.0)
 
 
-@pytest.mark.parametrize("columns", [12, 13, 14], ids=["whole", "one over", "two over"])
-def test_a_mirrored_volume_gives_mirrored_averages(columns: int) -> None:
+@pytest.mark.parametrize("pixel_mm", [0.5, 0.7, 1.0], ids=["blocks of 4", "3", "2"])
+@pytest.mark.parametrize("columns", [12, 13, 14, 15])
+def test_a_mirrored_volume_gives_mirrored_averages(columns: int, pixel_mm: float) -> None:
     hu = np.random.default_rng(0).normal(0, 300, (2, 9, columns)).astype(np.float32)
-    geometry = VolumeGeometry.axis_aligned(hu.shape, SpacingMm(4, 0.7, 0.7))
+    geometry = VolumeGeometry.axis_aligned(hu.shape, SpacingMm(4, pixel_mm, pixel_mm))
     grid, mirrored = (search_grid(CtVolume(a, geometry)) for a in (hu, hu[:, :, ::-1].copy()))
-    np.testing.assert_allclose(mirrored.hu, grid.hu[:, :, ::-1], rtol=1e-5)
-    # as much was added before the first pixel as after the last
+    np.testing.assert_allclose(mirrored.hu, grid.hu[:, :, ::-1], rtol=1e-4, atol=1e-3)
+    # the grid lies about the middle of the image
     width = grid.hu.shape[2] * grid.pixel_mm[1]
-    assert width + 2 * grid.start_yx_mm[1] == pytest.approx(columns * 0.7)
+    assert width + 2 * grid.start_yx_mm[1] == pytest.approx(columns * pixel_mm)
+    assert grid.hu.dtype == np.float32
 
 
 def test_outlines_are_placed_from_the_volumes_first_voxel() -> None:

@@ -127,7 +127,41 @@ def test_below_a_track_that_starts_high_there_is_room_for_condyles() -> None:
     (crop,) = find_femurs(CtVolume(hu, volume.geometry))
     assert crop.shaft is not None
     assert crop.shaft.start_zyx[0] == 0
-    assert crop.shaft.shape_zyx[2] * SPACING.x >= 100
+    assert crop.shaft.shape_zyx[2] * SPACING.x >= 116
+    assert all(a >= b for a, b in zip(crop.shaft.start_zyx, crop.box.start_zyx, strict=True))
+    assert crop.shaft.within(crop.box.stop_zyx)
+
+
+@pytest.mark.parametrize("columns", [400, 399])
+def test_a_mirrored_scan_gives_mirrored_boxes(columns: int) -> None:
+    hu = thighs(88.0, -94.0, lean=0.3).hu.repeat(2, axis=1).repeat(2, axis=2)[:, :, :columns]
+    fine = VolumeGeometry.axis_aligned(hu.shape, SpacingMm(3.0, 1.0, 1.0), (-200.0, -120.0, 0.0))
+    mirror = np.diag([-1.0, 1.0, 1.0, 1.0])
+    mirrored = VolumeGeometry(fine.shape_zyx, mirror @ fine.flip_x().affine_lps)
+    there = find_femurs(CtVolume(hu, fine))
+    back = find_femurs(CtVolume(hu[:, :, ::-1].copy(), mirrored))
+    assert len(there) == len(back) > 0
+    for crop, twin in zip(there, reversed(back), strict=True):
+        for box, other in ((crop.box, twin.box), (crop.shaft, twin.shaft)):
+            assert box is not None
+            assert other is not None
+            assert other.start_zyx[:2] == box.start_zyx[:2]
+            assert other.start_zyx[2] == columns - box.stop_zyx[2]
+            assert other.stop_zyx[2] == columns - box.start_zyx[2]
+
+
+def test_a_body_that_the_field_of_view_cuts_is_divided_at_the_isocentre() -> None:
+    """Pixels of 0.7 mm are averaged in threes, for which the image's ends are filled up."""
+    shape = (20, 60, 340)
+    geometry = VolumeGeometry.axis_aligned(shape, SpacingMm(3.0, 0.7, 0.7), (-80.0, -21.0, 0.0))
+    z, y, x = np.indices(shape)
+    places = geometry.index_to_lps(np.stack((z, y, x), axis=-1))
+    radius = np.hypot(places[..., 0] - 30.0, places[..., 1])
+    hu = np.where(radius < 15, np.where(radius < 9, 0, 1000), 50).astype(np.int16)
+    hu[:, :3] = -1000
+    # the image runs from -80 to 158 mm: its middle lies to the left of the bone, 0 to the right
+    (crop,) = find_femurs(CtVolume(hu, geometry))
+    assert crop.side is FemurSide.LEFT
 
 
 def test_what_may_be_an_ischium_has_no_shaft() -> None:

@@ -85,6 +85,20 @@ def test_along_the_shaft_windows_are_as_narrow_as_it(monkeypatch: pytest.MonkeyP
     np.testing.assert_allclose(result.values, np.where(seen, volume.hu / 1000, 0), atol=1e-6)
 
 
+def test_a_shaft_up_to_the_crops_top_takes_no_other_window() -> None:
+    volume = with_shaft((100, 32, 32), Box((0, 10, 4), (100, 26, 20)))
+    (box,) = plan_windows(volume, CONTRACT, None).boxes
+    assert box.shape_zyx == (112, 16, 16)
+
+
+def test_slices_above_a_shaft_are_seen_by_a_window_of_the_contracts_depth() -> None:
+    deep = ModelContract(role="periosteal", window_zyx=(64, 192, 192))
+    volume = with_shaft((300, 180, 180), Box((0, 50, 50), (280, 110, 110)))
+    boxes = plan_windows(volume, deep, None).boxes
+    assert boxes[-1].shape_zyx == (64, 192, 192)
+    assert boxes[-1].stop_zyx[0] == 300
+
+
 def test_a_shaft_too_short_to_pay_for_another_shape_of_window_has_none() -> None:
     volume = with_shaft((100, 32, 32), Box((0, 10, 4), (60, 26, 20)))
     (box,) = plan_windows(volume, CONTRACT, None).boxes

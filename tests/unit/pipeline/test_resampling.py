@@ -156,6 +156,15 @@ def test_the_shaft_is_the_same_place_on_the_networks_grid(side: FemurSide, expec
     assert to_network_grid(volume, crop, SpacingMm(1.0, 0.8, 0.8)).shaft == expected
 
 
+def test_a_leaning_scan_has_no_shaft_on_the_upright_grid() -> None:
+    tilted = np.diag([0.8, 0.8, 2.0, 1.0])
+    tilted[1, 2] = 2.0 * np.tan(np.radians(20))
+    geometry = VolumeGeometry((6, 12, 14), tilted)
+    crop = FemurCrop(FemurSide.LEFT, Box((1, 1, 1), (6, 11, 11)), shaft=Box((1, 3, 5), (3, 7, 9)))
+    cropped = to_network_grid(CtVolume(ramp(geometry), geometry), crop, SpacingMm(1.0, 0.8, 0.8))
+    assert cropped.shaft is None
+
+
 def test_a_mirrored_scan_gives_the_same_samples_to_the_other_side() -> None:
     # 9 columns of 1 mm do not fill whole steps of 0.8 mm: the grid must start at the mirrored face
     geometry = VolumeGeometry.axis_aligned((4, 5, 12), SpacingMm(2.0, 1.0, 1.0), (-3.0, 4.0, 5.0))
