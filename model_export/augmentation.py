@@ -106,13 +106,16 @@ def thick_slices(hu: FloatArray, slab: int, phase: int) -> FloatArray:
     Args:
         hu: float32 ``[z, y, x]``.
         slab: voxels along z that a slice averages, and between two slices.
-        phase: of the first slice's middle, 0 to ``slab - 1``.
+        phase: voxel that the first slice's middle lies in, or at the lower border of; 0 to
+            ``slab - 1``.
 
     Returns:
         float32, same shape: slice means, linear between the slices' middles, the nearest beyond.
     """
     means = ndimage.uniform_filter1d(hu, slab, axis=0, mode="nearest")[phase::slab]
-    index = np.clip((np.arange(len(hu)) - phase) / slab, 0, len(means) - 1)
+    # the filter takes one voxel more below than above where their number is even
+    middle = phase if slab % 2 else phase - 0.5
+    index = np.clip((np.arange(len(hu)) - middle) / slab, 0, len(means) - 1)
     low = index.astype(int)
     high = np.minimum(low + 1, len(means) - 1)
     share = (index - low).astype(np.float32)[:, None, None]

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from scipy import ndimage
 
 from model_export.augmentation import (
@@ -71,6 +72,14 @@ def test_thick_slices_are_means_joined_by_straight_lines():
     # middles at voxels 1, 4 and 7: means 30, 30 and 0; before the first and past the last nearest
     np.testing.assert_allclose(thick[:, 0, 0], [30, 30, 30, 30, 30, 20, 10, 0, 0], atol=1e-4)
     np.testing.assert_array_equal(thick[:, 1, 1], thick[:, 0, 0])
+
+
+@pytest.mark.parametrize("slab", [2, 3, 4, 5, 6])
+def test_thick_slices_shift_nothing(slab: int) -> None:
+    ramp = np.broadcast_to(np.arange(40, dtype=np.float32)[:, None, None], (40, 1, 1))
+
+    inner = slice(2 * slab, 40 - 2 * slab)
+    np.testing.assert_allclose(thick_slices(ramp, slab, 1)[inner], ramp[inner], atol=1e-4)
 
 
 def test_the_first_thick_slice_begins_where_its_phase_says():
