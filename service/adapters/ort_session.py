@@ -40,6 +40,8 @@ class OrtSession:
         options = ort.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = threads
+        # kept between runs, and grown by doubling, an arena would hold 3 GiB for two networks
+        options.enable_cpu_mem_arena = False
         not_loaded = _preload_cuda() if provider == CUDA else ""
         self._session = ort.InferenceSession(
             str(path),
