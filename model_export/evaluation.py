@@ -25,6 +25,7 @@ from service.domain.findings import FemurSide
 from service.domain.geometry import CONTRACT_SPACING_MM, VolumeGeometry
 from service.domain.imaging import BoolArray, CroppedVolume, FemurMasks
 from service.pipeline.cascade import (
+    DEFAULT_STRIDE_Z,
     Networks,
     delivered_masks,
     find_surface,
@@ -58,7 +59,7 @@ class Cascade:
     """What is evaluated."""
 
     networks: Networks
-    stride_z: int | None = None
+    stride_z: int = DEFAULT_STRIDE_Z
     endosteal_input: EndostealInput = "masked"
 
     def windows(self, case: TrainingCase) -> int:

@@ -18,13 +18,6 @@ from service.pipeline.windows import blend_weights, placed_windows, window_side
 IN_PLANE_OVERLAP = 0.25
 """Neighbours in y and x share at least this part of the largest window, 48 voxels of 192."""
 
-DEEP_OVERLAP = 16
-"""Slices that deep windows share at least. Their masks have Dice 0.996 to 0.999 with those of
-windows of 64 that share 32, and 0.997 with the paper's stride of 1 (docs/benchmarks.md)."""
-
-DEEP_WINDOW_VOXELS = 4_000_000
-"""Most voxels of a deep window: about 1 GiB of working memory, 112 slices of 192 x 176."""
-
 SHAPE_VOXELS = 500_000
 """What each shape of window costs besides, in voxels: 0.3-0.4 s to compile it and to take its
 working memory (docs/benchmarks.md)."""
@@ -57,30 +50,30 @@ class WindowPlan:
         return sum(math.prod(shape) for shape in shapes) + SHAPE_VOXELS * len(set(shapes))
 
 
-def plan_windows(crop: CroppedVolume, contract: ModelContract, stride_z: int | None) -> WindowPlan:
+def plan_windows(crop: CroppedVolume, contract: ModelContract, stride_z: int) -> WindowPlan:
     """Lay windows over a crop.
 
     Args:
         crop: on the contract's grid.
         contract: gives the paper's window and the multiple that a window's sides must be of.
-        stride_z: slices between windows as deep as the contract's, over all of the crop; 1 is the
-            paper's scheme. None: as few windows of up to ``DEEP_WINDOW_VOXELS`` as cover the crop,
-            along the shaft no wider than it.
+        stride_z: slices between windows; 1 is the paper's scheme, over all of the crop. At larger
+            strides windows are no wider along the shaft than it, where that costs less.
     """
     shape = crop.geometry.shape_zyx
     whole = _plan([Box((0, 0, 0), shape)], crop, contract, stride_z)
-    if stride_z is not None or crop.shaft is None:
+    if stride_z == 1 or crop.shaft is None:
         return whole
     parts = [crop.shaft]
     if crop.shaft.stop_zyx[0] < shape[0]:
-        parts.append(Box((max(0, crop.shaft.stop_zyx[0] - DEEP_OVERLAP), 0, 0), shape))
-    return min(whole, _plan(parts, crop, contract, None), key=lambda plan: plan.cost_voxels)
+        shared = contract.window_zyx[0] - stride_z
+        parts.append(Box((max(0, crop.shaft.stop_zyx[0] - shared), 0, 0), shape))
+    return min(whole, _plan(parts, crop, contract, stride_z), key=lambda plan: plan.cost_voxels)
 
 
 def probability_map(
     crop: CroppedVolume,
     predictor: PatchPredictor,
-    stride_z: int | None,
+    stride_z: int,
     after_window: Callable[[], None],
 ) -> ProbabilityMap:
     """Run one network over a crop and average overlapping windows.
@@ -119,7 +112,7 @@ def probability_map(
 
 
 def _plan(
-    parts: Sequence[Box], crop: CroppedVolume, contract: ModelContract, stride_z: int | None
+    parts: Sequence[Box], crop: CroppedVolume, contract: ModelContract, stride_z: int
 ) -> WindowPlan:
     """Windows over parts of a crop."""
     shape = crop.geometry.shape_zyx
@@ -131,14 +124,14 @@ def _plan(
         for part, sides in zip(parts, axes, strict=True)
         for box in _boxes(part, padding, (z, y, x), sides)
     ]
-    shaft = crop.shaft if stride_z is None else None
+    shaft = None if stride_z == 1 else crop.shaft
     always_below = padding[0] + shaft.stop_zyx[0] if shaft else z
     boxes.sort(key=lambda box: box.start_zyx)
     return WindowPlan(tuple(boxes), padding, (z, y, x), always_below)
 
 
 def _sides_and_strides(
-    shape_zyx: tuple[int, int, int], contract: ModelContract, stride_z: int | None
+    shape_zyx: tuple[int, int, int], contract: ModelContract, stride_z: int
 ) -> tuple[tuple[int, int], ...]:
     """For z, y and x: side of the windows over one part, and most voxels between two of them."""
     depth, *largest = contract.window_zyx
@@ -147,11 +140,7 @@ def _sides_and_strides(
         window_side(n, w, round(IN_PLANE_OVERLAP * w), multiple)
         for n, w in zip(shape_zyx[1:], largest, strict=True)
     )
-    if stride_z is not None:
-        return (depth, stride_z), y, x
-    deepest = max(depth, DEEP_WINDOW_VOXELS // (y[0] * x[0] * multiple) * multiple)
-    # what lies near a window's end is seen worse, so a thin part gets slices beyond it
-    return window_side(max(shape_zyx[0], depth), deepest, DEEP_OVERLAP, multiple), y, x
+    return (depth, stride_z), y, x
 
 
 def _boxes(

@@ -54,80 +54,56 @@ def with_shaft(shape: tuple[int, int, int], shaft: Box) -> CroppedVolume:
     return replace(crop(shape), shaft=shaft)
 
 
-@pytest.mark.parametrize("shape", [(5, 10, 70), (40, 33, 20)], ids=["flat", "tall"])
-def test_by_default_every_voxel_is_seen_by_deep_windows(shape: tuple[int, int, int]) -> None:
-    volume = crop(shape)
-    result = probability_map(volume, ClippedHu(), None, lambda: None)
-    np.testing.assert_allclose(result.values, volume.hu / 1000, atol=1e-6)
-
-
-def test_deep_windows_are_as_few_as_their_voxels_allow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """32 x 32 x 48 voxels at most; 100 slices are three windows that share 16: (100 + 32) / 3 = 44,
-    up to 48."""
-    monkeypatch.setattr(probabilities, "DEEP_WINDOW_VOXELS", 32 * 32 * 48)
-    boxes = plan_windows(crop((100, 30, 30)), CONTRACT, None).boxes
-    assert [b.shape_zyx for b in boxes] == [(48, 32, 32)] * 3
-    assert [b.start_zyx[0] for b in boxes] == [0, 26, 52]
-
-
 def test_along_the_shaft_windows_are_as_narrow_as_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The windows above it start 8 slices, a stride, below its top."""
     monkeypatch.setattr(probabilities, "SHAPE_VOXELS", 0)
-    volume = with_shaft((100, 32, 32), Box((0, 10, 4), (60, 26, 20)))
-    boxes = plan_windows(volume, CONTRACT, None).boxes
+    volume = with_shaft((40, 32, 32), Box((0, 10, 4), (24, 26, 20)))
+    boxes = plan_windows(volume, CONTRACT, 8).boxes
     assert [(b.start_zyx, b.stop_zyx) for b in boxes] == [
-        ((0, 10, 4), (64, 26, 20)),
-        ((36, 0, 0), (100, 32, 32)),
+        ((0, 10, 4), (16, 26, 20)),
+        ((8, 10, 4), (24, 26, 20)),
+        ((16, 0, 0), (32, 32, 32)),
+        ((24, 0, 0), (40, 32, 32)),
     ]
-    result = probability_map(volume, ClippedHu(), None, lambda: None)
+    result = probability_map(volume, ClippedHu(), 8, lambda: None)
     seen = np.zeros(volume.hu.shape, dtype=bool)
     for box in boxes:
         seen[box.slices] = True
     np.testing.assert_allclose(result.values, np.where(seen, volume.hu / 1000, 0), atol=1e-6)
 
 
-def test_a_shaft_up_to_the_crops_top_takes_no_other_window() -> None:
-    volume = with_shaft((100, 32, 32), Box((0, 10, 4), (100, 26, 20)))
-    (box,) = plan_windows(volume, CONTRACT, None).boxes
-    assert box.shape_zyx == (112, 16, 16)
-
-
-def test_slices_above_a_shaft_are_seen_by_a_window_of_the_contracts_depth() -> None:
-    deep = ModelContract(role="periosteal", window_zyx=(64, 192, 192))
-    volume = with_shaft((300, 180, 180), Box((0, 50, 50), (280, 110, 110)))
-    boxes = plan_windows(volume, deep, None).boxes
-    assert boxes[-1].shape_zyx == (64, 192, 192)
-    assert boxes[-1].stop_zyx[0] == 300
-
-
 def test_a_shaft_too_short_to_pay_for_another_shape_of_window_has_none() -> None:
-    volume = with_shaft((100, 32, 32), Box((0, 10, 4), (60, 26, 20)))
-    (box,) = plan_windows(volume, CONTRACT, None).boxes
-    assert box.shape_zyx == (112, 32, 32)
+    volume = with_shaft((40, 32, 32), Box((0, 10, 4), (24, 26, 20)))
+    assert {b.shape_zyx for b in plan_windows(volume, CONTRACT, 8).boxes} == {(16, 32, 32)}
+
+
+def test_a_shaft_up_to_the_crops_top_takes_no_other_window() -> None:
+    volume = with_shaft((40, 32, 32), Box((0, 10, 4), (40, 26, 20)))
+    assert {b.shape_zyx for b in plan_windows(volume, CONTRACT, 8).boxes} == {(16, 16, 16)}
 
 
 def test_the_papers_windows_take_no_notice_of_the_shaft() -> None:
     whole = crop((100, 32, 32))
     volume = replace(whole, shaft=Box((0, 10, 4), (60, 26, 20)))
-    assert plan_windows(volume, CONTRACT, 4) == plan_windows(whole, CONTRACT, 4)
+    assert plan_windows(volume, CONTRACT, 1) == plan_windows(whole, CONTRACT, 1)
 
 
-@pytest.mark.parametrize(("head_top", "run"), [(50, 2), (70, 3), (120, 4)])
+@pytest.mark.parametrize(("head_top", "run"), [(20, 3), (25, 4), (60, 5)])
 def test_above_the_end_of_the_femur_no_window_is_run(
     monkeypatch: pytest.MonkeyPatch, head_top: int, run: int
 ) -> None:
-    """Windows of 48 slices start at 0, 32, 64 and 96; the shaft ends in the first."""
-    monkeypatch.setattr(probabilities, "DEEP_WINDOW_VOXELS", 32 * 32 * 48)
+    """Windows of 16 slices start at 0, 8, 16, 24 and 32; the shaft ends in the second."""
     monkeypatch.setattr(probabilities, "SHAPE_VOXELS", 10**9)
-    volume = with_shaft((144, 32, 32), Box((0, 0, 0), (20, 32, 32)))
-    hu = np.where(np.arange(144)[:, None, None] < head_top, volume.hu + 600, 0)
+    volume = with_shaft((48, 32, 32), Box((0, 0, 0), (14, 32, 32)))
+    hu = np.where(np.arange(48)[:, None, None] < head_top, volume.hu + 600, 0)
     calls: list[int] = []
     network = ClippedHu()
     bone = replace(volume, hu=hu.astype(np.float32))
 
-    result = probability_map(bone, network, None, lambda: calls.append(1))
+    result = probability_map(bone, network, 8, lambda: calls.append(1))
 
     assert len(network.shapes) == run
-    assert len(calls) == len(plan_windows(bone, CONTRACT, None).boxes)
+    assert len(calls) == len(plan_windows(bone, CONTRACT, 8).boxes) == 5
     np.testing.assert_allclose(result.values, np.clip(bone.hu / 1000, 0, 1), atol=1e-6)
 
 
