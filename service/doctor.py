@@ -17,7 +17,7 @@ from service.settings import Settings
 OLDEST_PYTHON = (3, 11)
 
 RUN_MEMORY_GIB = 2.5
-"""Free memory that a run on 512 x 512 x 250 voxels needs (measured: 1.9 GiB in OpenVINO, 1.8 in
+"""Free memory that a run on 512 x 512 x 250 voxels needs (measured: 1.5 GiB in OpenVINO, 1.8 in
 ONNX Runtime)."""
 
 RESULT_DISK_GIB = 1.0
