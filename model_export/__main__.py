@@ -89,7 +89,9 @@ def train(
     config: ConfigOption = "paper",
     steps: StepsOption = None,
     minutes: MinutesOption = None,
-    init: Annotated[Path | None, typer.Option(help="Run to take first weights from.")] = None,
+    init: Annotated[
+        Path | None, typer.Option(help="Run, or published ONNX file, to take first weights from.")
+    ] = None,
 ) -> None:
     """Train a network; a terminated run loses no step and goes on when called again."""
     from model_export.progress import train_with_progress

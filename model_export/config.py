@@ -30,6 +30,7 @@ ConfigurationName = Literal[
     "cpu-settle",
     "cpu-pelvis",
     "cpu-slices",
+    "cpu-deep",
     "cpu-unet",
     "cpu-cropped",
     "smoke",
@@ -216,12 +217,14 @@ class Departure:
     changes: Mapping[str, object]
 
 
-PELVIS_CHANGES: Mapping[str, object] = {
+THICK_SLICES = {**CPU_AUGMENTATION.model_dump(), "slab_voxels": 6}
+
+LATER_ROUND: Mapping[str, object] = {
     "patch_zyx": (48, 96, 96),
     "learning_rate": 3e-4,
     "freeze_norm_at": 1e-6,
-    "background_share": 0.2,
 }
+"""From the weights of ``cpu``: wider patches, a third of its rate, batch norm frozen throughout."""
 
 DEPARTURES: dict[ConfigurationName, Departure] = {
     # The paper's baseline (section 5).
@@ -240,30 +243,23 @@ DEPARTURES: dict[ConfigurationName, Departure] = {
     "paper-small": Departure("paper", {"patch_zyx": (48, 96, 96), "placement": "surface"}),
     # Half the memory, and tensor cores, on a GPU.
     "paper-mixed": Departure("paper", {"mixed_precision": True}),
-    # A second round after ``cpu``, from its weights, against bones taken for femur: a third of the
-    # patches on bone that is not femur (the ischium, a ring like a shaft, passed for one), wider
-    # ones that show both, a third of the learning rate, batch norm frozen from the start.
-    "cpu-refine": Departure(
-        "cpu",
-        {
-            "patch_zyx": (48, 96, 96),
-            "learning_rate": 3e-4,
-            "freeze_norm_at": 1e-6,
-            "background_share": 0.35,
-        },
-    ),
+    # A second round, against bones taken for femur: a third of the patches on bone that is not
+    # femur (the ischium, a ring like a shaft, passed for one), wider ones that show both.
+    "cpu-refine": Departure("cpu", {**LATER_ROUND, "background_share": 0.35}),
     # A last round after ``cpu-refine``, whose many patches on other bone leave the rim of the head
     # out where the joint is narrow: patches as wide, as few of them on other bone as in ``cpu``.
-    "cpu-settle": Departure(
-        "cpu", {"patch_zyx": (48, 96, 96), "learning_rate": 3e-4, "freeze_norm_at": 1e-6}
-    ),
+    "cpu-settle": Departure("cpu", LATER_ROUND),
     # A last round with scans that show the pelvis up to the sacrum, which passed for femur: twice
     # as many patches on other bone as in ``cpu-settle``.
-    "cpu-pelvis": Departure("cpu", PELVIS_CHANGES),
+    "cpu-pelvis": Departure("cpu", {**LATER_ROUND, "background_share": 0.2}),
     # The same for scans of 5 mm slices, where the roof of the joint lies in the slice plane.
     "cpu-slices": Departure(
-        "cpu",
-        {**PELVIS_CHANGES, "augmentation": {**CPU_AUGMENTATION.model_dump(), "slab_voxels": 6}},
+        "cpu", {**LATER_ROUND, "background_share": 0.2, "augmentation": THICK_SLICES}
+    ),
+    # A last round for windows deeper than the patches of the others: at twice their depth most
+    # voxels lie far from an end of the patch, as they do in use.
+    "cpu-deep": Departure(
+        "cpu", {**LATER_ROUND, "patch_zyx": (96, 96, 96), "augmentation": THICK_SLICES}
     ),
     # The two ablations within a CPU's reach. The network of the cropped CT is used on all of the
     # crop, so that it also trains on other bone and its loss counts all that it sees.

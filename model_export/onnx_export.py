@@ -48,6 +48,10 @@ PUBLIC_CREDIT = (
 SMALLEST_STORED_AS_HALF = 256
 """Elements; smaller initializers (biases) stay float32 and cost nothing."""
 
+HALF_SUFFIX = "_half"
+NETWORK_PREFIX = "network."
+"""An initializer is named like the parameter, within ``FemurNetwork``; one stored as half, so."""
+
 
 def publish(run: Path, out: Path, dice_fit: DiceFit | None = None) -> float:
     """Exports the network of a run's checkpoint to ``out``, replacing it in one step.
@@ -201,7 +205,7 @@ def _store_as_half(graph: onnx.GraphProto) -> None:
         stored = _stored(values)
         if stored.dtype != values.dtype:
             name = initializer.name
-            half = numpy_helper.from_array(stored, name + "_half")
+            half = numpy_helper.from_array(stored, name + HALF_SUFFIX)
             initializer.CopyFrom(half)
             casts.append(helper.make_node("Cast", [half.name], [name], to=onnx.TensorProto.FLOAT))
     nodes = [*casts, *graph.node]

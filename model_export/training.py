@@ -23,11 +23,11 @@ from model_export.checkpoint import (
     RunError,
     append_curve,
     load_checkpoint,
-    model_file,
     trim_curve,
 )
 from model_export.config import TrainingConfig
 from model_export.dataset import Patch, PatchSource
+from model_export.first_weights import first_weights
 from model_export.losses import training_loss
 from model_export.networks import available_device, half_precision, network_of
 from model_export.schedule import Budget, budget_of, learning_rate
@@ -45,8 +45,7 @@ class RunPlan:
         cases: to train on and, if any, to validate with.
         run: folder of the checkpoint and the curve.
         budget: of the whole run; None for the configuration's own.
-        initial: another run's folder or checkpoint to take weights from (``model_file``); None for
-            random ones.
+        initial: what to take weights from (``first_weights``); None for random ones.
     """
 
     cases: CaseSets
@@ -230,9 +229,10 @@ class Trainer:
         if not (run / CHECKPOINT_NAME).exists():
             trim_curve(run, 0)
             if self.plan.initial is not None:
-                initial = load_checkpoint(model_file(self.plan.initial))
-                self._begin_with(initial)
-                self.cases += f", first weights of a run on {initial.cases}"
+                first = first_weights(self.plan.initial, self.config)
+                self.network.load_state_dict(first.network)
+                self.norm_frozen = first.norm_frozen
+                self.cases += f", first weights of {first.cases}"
             return
         checkpoint = load_checkpoint(run)
         self._require_same(checkpoint)
@@ -243,16 +243,6 @@ class Trainer:
         self.step, self.seconds = checkpoint.step, checkpoint.seconds
         self.norm_frozen, self.best_dice = checkpoint.norm_frozen, checkpoint.best_dice
         trim_curve(run, self.step)
-
-    def _begin_with(self, initial: Checkpoint) -> None:
-        """Takes a run's weights; raises RunError for those of another network."""
-        first, own = initial.config(), self.config
-        if (first.architecture, first.channels) != (own.architecture, own.channels):
-            raise RunError(
-                f"{self.plan.initial} holds a {first.architecture} of channels {first.channels}, "
-                f"configuration {own.name} needs a {own.architecture} of {own.channels}"
-            )
-        self.network.load_state_dict(initial.network)
 
     def _require_same(self, checkpoint: Checkpoint) -> None:
         """Raises RunError where a resumed run would not be the one that was begun."""
