@@ -16,6 +16,9 @@ FloatArray = npt.NDArray[np.float32]
 APPLY_SHARE = 0.4
 """Share of patches each of noise, brightness, blur, sharpening and slabs is applied to."""
 
+WIDE_PIXEL_SHARE = 0.15
+"""Share of patches with wide pixels, which few scans have."""
+
 
 def random_matrix(config: AugmentationConfig, rng: np.random.Generator) -> npt.NDArray[np.float64]:
     """A 3x3 matrix, output offset to input offset (z, y, x) in voxels: scaling, then rotation.
@@ -71,7 +74,7 @@ def warp(block: FloatArray, matrix: npt.NDArray[np.float64], patch_zyx: SizeZyx)
 def change_appearance(
     hu: FloatArray, config: AugmentationConfig, rng: np.random.Generator
 ) -> FloatArray:
-    """Thick slices, blur or sharpening, brightness and noise, each on some patches.
+    """Thick slices, wide pixels, blur or sharpening, brightness and noise, each on some patches.
 
     Args:
         hu: float32 ``[z, y, x]``.
@@ -84,6 +87,11 @@ def change_appearance(
     if config.slab_voxels > 1 and rng.random() < APPLY_SHARE:
         slab = int(rng.integers(2, config.slab_voxels + 1))
         hu = thick_slices(hu, slab, int(rng.integers(slab)))
+    if config.pixel_voxels > 1 and rng.random() < WIDE_PIXEL_SHARE:
+        side = int(rng.integers(2, config.pixel_voxels + 1))
+        for axis in (1, 2):
+            turned = thick_slices(hu.swapaxes(0, axis), side, int(rng.integers(side)))
+            hu = turned.swapaxes(0, axis)
     if config.blur_voxels > 0 and rng.random() < APPLY_SHARE:
         hu = ndimage.gaussian_filter(hu, rng.uniform(0.3, 1.0) * config.blur_voxels, truncate=3)
     elif config.sharpen > 0 and rng.random() < APPLY_SHARE:

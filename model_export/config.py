@@ -65,6 +65,7 @@ class AugmentationConfig(BaseModel):
     blur_voxels: float = Field(default=0.0, ge=0, description="departure: largest sigma of blur")
     sharpen: float = Field(default=0.0, ge=0, description="departure: largest unsharp-mask gain")
     slab_voxels: int = Field(default=0, ge=0, description="departure: thickest slices, touching")
+    pixel_voxels: int = Field(default=0, ge=0, description="departure: widest pixels, touching")
 
 
 class TrainingConfig(BaseModel):
@@ -257,9 +258,14 @@ DEPARTURES: dict[ConfigurationName, Departure] = {
         "cpu", {**LATER_ROUND, "background_share": 0.2, "augmentation": THICK_SLICES}
     ),
     # A last round for windows deeper than the patches of the others: at twice their depth most
-    # voxels lie far from an end of the patch, as they do in use.
+    # voxels lie far from an end of the patch, as they do in use. Also for pixels of up to 3 mm.
     "cpu-deep": Departure(
-        "cpu", {**LATER_ROUND, "patch_zyx": (96, 96, 96), "augmentation": THICK_SLICES}
+        "cpu",
+        {
+            **LATER_ROUND,
+            "patch_zyx": (96, 96, 96),
+            "augmentation": {**THICK_SLICES, "pixel_voxels": 4},
+        },
     ),
     # The two ablations within a CPU's reach. The network of the cropped CT is used on all of the
     # crop, so that it also trains on other bone and its loss counts all that it sees.

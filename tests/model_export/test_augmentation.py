@@ -88,6 +88,24 @@ def test_the_first_thick_slice_begins_where_its_phase_says():
     assert thick_slices(ramp, 3, 2)[:3, 0, 0].tolist() == [2, 2, 2]
 
 
+def test_wide_pixels_smooth_in_plane_only_and_shift_nothing():
+    config = NOTHING.model_copy(update={"pixel_voxels": 4})
+    z, y, x = np.meshgrid(*[np.arange(24, dtype=np.float32)] * 3, indexing="ij")
+    ramps = 100 * (z % 2) + 3 * y + 2 * x
+    noise = np.random.default_rng(1).normal(0, 100, (24, 24, 24)).astype(np.float32)
+    inner = (slice(None), slice(8, 16), slice(8, 16))
+    smoothed = 0
+    for seed in range(60):
+        np.testing.assert_allclose(
+            change_appearance(ramps, config, np.random.default_rng(seed))[inner],
+            ramps[inner],
+            atol=1e-3,
+        )
+        changed = change_appearance(noise, config, np.random.default_rng(seed))
+        smoothed += bool(changed.std() < 0.6 * noise.std())
+    assert 1 <= smoothed <= 20
+
+
 def test_with_every_range_zero_the_appearance_stays():
     hu = np.random.default_rng(1).normal(100, 300, (6, 6, 6)).astype(np.float32)
     for seed in range(10):
