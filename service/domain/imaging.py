@@ -161,13 +161,14 @@ class FemurCrop:
         side: left or right, by the patient.
         box: voxels of the volume that hold the femur in view, with a margin.
         bone_lps_mm: inside bone taken for the femur's, for which the box was laid; may be empty.
-        shaft: the box's lowest slices, as narrow as the femur is there; None where not certain.
+        pieces: of the box, from the lowest slices upward, each as narrow as the femur is there; the
+            last holds all above the shaft. Empty where the shaft is not certain.
     """
 
     side: FemurSide
     box: Box
     bone_lps_mm: tuple[Vector, ...] = ()
-    shaft: Box | None = None
+    pieces: tuple[Box, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,14 +180,14 @@ class CroppedVolume:
         hu: float32 ``[z, y, x]``.
         geometry: true to the patient, so a right femur's x axis points right.
         bone_lps_mm: see ``FemurCrop``.
-        shaft: see ``FemurCrop``, here in voxels of ``hu``.
+        pieces: see ``FemurCrop``, here in voxels of ``hu``; neighbours may share a slice.
     """
 
     side: FemurSide
     hu: npt.NDArray[np.float32]
     geometry: VolumeGeometry
     bone_lps_mm: tuple[Vector, ...] = ()
-    shaft: Box | None = None
+    pieces: tuple[Box, ...] = ()
 
     def __post_init__(self) -> None:
         _frozen(self.hu, self.geometry, "hu")

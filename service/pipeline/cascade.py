@@ -95,17 +95,17 @@ def masked_crop(crop: CroppedVolume, periosteal: Surface, outside_hu: float) -> 
         outside_hu: HU outside the mask, from the endosteal network's contract.
 
     Returns:
-        The mask's bounding box with a margin of ``MASK_MARGIN`` voxels; its shaft that of the
-        mask's slices there.
+        The mask's bounding box with a margin of ``MASK_MARGIN`` voxels, and as narrow pieces of it.
     """
     box = box_around(periosteal.mask)
     mask = periosteal.mask[box.slices]
     boxed = CroppedVolume(crop.side, crop.hu[box.slices], crop.geometry.crop(box))
     inside = inside_only(boxed, mask, outside_hu)
-    if crop.shaft is None:
-        return inside
-    along_shaft = mask[: max(0, crop.shaft.stop_zyx[0] - box.start_zyx[0])]
-    return replace(inside, shaft=box_around(along_shaft) if along_shaft.any() else None)
+    ends = [
+        (p.start_zyx[0] - box.start_zyx[0], p.stop_zyx[0] - box.start_zyx[0]) for p in crop.pieces
+    ]
+    slabs = [(max(0, a), min(b, len(mask))) for a, b in ends if a < len(mask) and b > 0]
+    return replace(inside, pieces=tuple(_across(mask, *s) for s in slabs if mask[slice(*s)].any()))
 
 
 def delivered_masks(
@@ -125,6 +125,12 @@ def delivered_masks(
     else:
         endosteal = on_source_grid(inner.probabilities, inner.threshold, grid) & periosteal
     return FemurMasks(side, periosteal, endosteal, grid)
+
+
+def _across(mask: BoolArray, start: int, stop: int) -> Box:
+    """Some slices of a mask, in plane only the box around it."""
+    box = box_around(mask[start:stop])
+    return Box((start, *box.start_zyx[1:]), (stop, *box.stop_zyx[1:]))
 
 
 def box_around(mask: BoolArray) -> Box:

@@ -62,6 +62,9 @@ LATERAL_REACH_MM = 46.0
 ANTEROPOSTERIOR_REACH_MM = 60.0
 """From the shaft's extrapolated axis to the front of the head or the back of the trochanter."""
 
+PIECE_MM = 16.0
+"""Height of the pieces of a box along the shaft; a thigh that leans by 45 degrees makes them wider
+by as much."""
 
 ROUNDING = 1e-6
 """Pixels of overlap that count as none, so that a box does not depend on the last digit."""
@@ -88,8 +91,8 @@ def find_femurs(volume: CtVolume) -> tuple[FemurCrop, ...]:
             tracks += _most_lateral(trochanters, side, midline_mm)
         if tracks:
             box = _union([_box_around(track, volume, side) for track in tracks])
-            shaft = _shaft_box(tracks[0], volume) if certain else None
-            crops.append(FemurCrop(side, box, _centres(tracks, volume.geometry), shaft))
+            pieces = _pieces(tracks[0], volume, side) if certain else ()
+            crops.append(FemurCrop(side, box, _centres(tracks, volume.geometry), pieces))
     return tuple(crops)
 
 
@@ -146,23 +149,53 @@ def _midline_mm(volume: CtVolume, grid: SearchGrid) -> float:
 
 def _box_around(track: Track, volume: CtVolume, side: FemurSide) -> Box:
     """The track, everything below it, and the reach of a proximal femur above it."""
+    _, below = _line(track, volume)
+    shaft_low, shaft_high = _outline(track, below)
+    low, high = _proximal_outline(track, volume, side)
+    low, high = np.minimum(low, shaft_low), np.maximum(high, shaft_high)
+    return _pixels(low, high, (0, _above_head(track, volume)), volume)
+
+
+def _pieces(track: Track, volume: CtVolume, side: FemurSide) -> tuple[Box, ...]:
+    """What ``_box_around`` gives, but of each few slices only where they may show the femur."""
     slope, below = _line(track, volume)
+    slice_mm = volume.geometry.spacing_mm.z
+    sections = {section.slice_index: section for section in track}
+    top, step = track[-1].slice_index, max(1, round(PIECE_MM / slice_mm))
+    pieces = []
+    for start in range(0, top, step):
+        slices = range(start, min(start + step, top))
+        line = [below + slope * z * slice_mm for z in slices if z not in sections]
+        found = [sections[z] for z in slices if z in sections]
+        low = [c - CONDYLE_REACH_MM for c in line] + [np.array(s.low_yx_mm) for s in found]
+        high = [c + CONDYLE_REACH_MM for c in line] + [np.array(s.high_yx_mm) for s in found]
+        ends = np.min(low, axis=0) - MARGIN_MM, np.max(high, axis=0) + MARGIN_MM
+        pieces.append(_pixels(*ends, (start, slices.stop), volume))
+    upper = _proximal_outline(track, volume, side)
+    return (*pieces, _pixels(*upper, (top, _above_head(track, volume)), volume))
+
+
+def _above_head(track: Track, volume: CtVolume) -> int:
+    """The slice above all of the femur, as far as the scan reaches."""
+    reach = int(np.ceil(PROXIMAL_REACH_MM / volume.geometry.spacing_mm.z))
+    return min(volume.geometry.shape_zyx[0], track[-1].slice_index + reach + 1)
+
+
+def _proximal_outline(
+    track: Track, volume: CtVolume, side: FemurSide
+) -> tuple[FloatArray, FloatArray]:
+    """Lowest and highest y and x that a proximal femur above the track reaches."""
+    slope, _ = _line(track, volume)
     top = np.array(track[-1].centre_yx_mm)
     # where the shaft's line is at the height of the head (a flexed thigh leans backward going up)
     above = top + slope * HEAD_HEIGHT_MM
     medial, lateral = MEDIAL_REACH_MM, LATERAL_REACH_MM
     x_low, x_high = (medial, lateral) if side is FemurSide.LEFT else (lateral, medial)
     reach = ANTEROPOSTERIOR_REACH_MM
-    shaft_low, shaft_high = _outline(track, below)
-    low = np.min([shaft_low, *(c - np.array((reach, x_low)) for c in (top, above))], axis=0)
-    high = np.max([shaft_high, *(c + np.array((reach, x_high)) for c in (top, above))], axis=0)
-    return _pixels(low, high, track[-1].slice_index, PROXIMAL_REACH_MM, volume)
-
-
-def _shaft_box(track: Track, volume: CtVolume) -> Box:
-    """The track and everything below it, condyles if they may be in view."""
-    _, below = _line(track, volume)
-    return _pixels(*_outline(track, below), track[-1].slice_index, 0.0, volume)
+    return (
+        np.minimum(top, above) - np.array((reach, x_low)),
+        np.maximum(top, above) + np.array((reach, x_high)),
+    )
 
 
 def _line(track: Track, volume: CtVolume) -> tuple[FloatArray, FloatArray]:
@@ -182,14 +215,11 @@ def _outline(track: Track, below: FloatArray) -> tuple[FloatArray, FloatArray]:
     return np.min(low, axis=0), np.max(high, axis=0)
 
 
-def _pixels(
-    low: FloatArray, high: FloatArray, top_slice: int, above_mm: float, volume: CtVolume
-) -> Box:
-    """A box from the lowest slice to so far above another, in y and x from low to high."""
+def _pixels(low: FloatArray, high: FloatArray, slices: tuple[int, int], volume: CtVolume) -> Box:
+    """A box of some slices, in y and x from low to high as far as the volume reaches."""
     spacing = volume.geometry.spacing_mm
     shape = volume.geometry.shape_zyx
     pixel = np.array([spacing.y, spacing.x])
     start = np.clip(np.floor(low / pixel + ROUNDING), 0, np.array(shape[1:]) - 1).astype(int)
     stop = np.clip(np.ceil(high / pixel - ROUNDING), start + 1, shape[1:]).astype(int)
-    z_stop = min(shape[0], top_slice + int(np.ceil(above_mm / spacing.z)) + 1)
-    return Box((0, int(start[0]), int(start[1])), (z_stop, int(stop[0]), int(stop[1])))
+    return Box((slices[0], int(start[0]), int(start[1])), (slices[1], int(stop[0]), int(stop[1])))

@@ -13,7 +13,12 @@ from service.domain.geometry import Box
 from service.domain.imaging import CroppedVolume, ProbabilityMap
 from service.domain.model_contract import ModelContract
 from service.domain.ports import PatchPredictor
-from service.pipeline.windows import blend_weights, placed_windows, window_side
+from service.pipeline.windows import (
+    blend_weights,
+    placed_windows,
+    window_side,
+    window_starts,
+)
 
 IN_PLANE_OVERLAP = 0.25
 """Neighbours in y and x share at least this part of the largest window, 48 voxels of 192."""
@@ -21,6 +26,13 @@ IN_PLANE_OVERLAP = 0.25
 SHAPE_VOXELS = 500_000
 """What each shape of window costs besides, in voxels: 0.3-0.4 s to compile it and to take its
 working memory (docs/benchmarks.md)."""
+
+NARROWEST = 96
+"""Voxels in y and x that a window spans at least where the crop does: the networks were trained on
+patches as wide."""
+
+_Row = tuple[int, Box]
+"""First slice of a row of windows in the padded crop, and the part of the crop to be covered."""
 
 MARKED = 0.5
 """Where no voxel's probability is above, there is no femur; Otsu's method presumes the same."""
@@ -56,18 +68,26 @@ def plan_windows(crop: CroppedVolume, contract: ModelContract, stride_z: int) ->
     Args:
         crop: on the contract's grid.
         contract: gives the paper's window and the multiple that a window's sides must be of.
-        stride_z: slices between windows; 1 is the paper's scheme, over all of the crop. At larger
-            strides windows are no wider along the shaft than it, where that costs less.
+        stride_z: slices between rows of windows; 1 is the paper's scheme, each row as wide as the
+            crop. At larger strides a row is only as wide as the crop's pieces that it meets, in up
+            to two sizes of window: one below some slice, one from there on, whichever costs least.
     """
-    shape = crop.geometry.shape_zyx
-    whole = _plan([Box((0, 0, 0), shape)], crop, contract, stride_z)
-    if stride_z == 1 or crop.shaft is None:
-        return whole
-    parts = [crop.shaft]
-    if crop.shaft.stop_zyx[0] < shape[0]:
-        shared = contract.window_zyx[0] - stride_z
-        parts.append(Box((max(0, crop.shaft.stop_zyx[0] - shared), 0, 0), shape))
-    return min(whole, _plan(parts, crop, contract, stride_z), key=lambda plan: plan.cost_voxels)
+    depth = contract.window_zyx[0]
+    length = max(crop.geometry.shape_zyx[0], depth)
+    starts = window_starts(length, depth, stride_z)
+    whole = Box((0, 0, 0), crop.geometry.shape_zyx)
+    pieces = () if stride_z == 1 else crop.pieces
+    before = (length - crop.geometry.shape_zyx[0]) // 2
+    parts = [_part(pieces, start - before, depth) or whole for start in starts]
+    rows = list(zip(starts, parts, strict=True))
+    last_from = pieces[-1].start_zyx[0] + before if pieces else length
+    return min(
+        (
+            _plan((rows[:split], rows[split:]), crop, contract, last_from)
+            for split in range(len(rows))
+        ),
+        key=lambda plan: plan.cost_voxels,
+    )
 
 
 def probability_map(
@@ -111,50 +131,61 @@ def probability_map(
     return ProbabilityMap(np.ascontiguousarray(total[inner.slices]), crop.geometry)
 
 
+def _part(pieces: Sequence[Box], start: int, depth: int) -> Box | None:
+    """The smallest box around the pieces that some slices meet; None where there is none."""
+    met = [p for p in pieces if p.start_zyx[0] < start + depth and start < p.stop_zyx[0]]
+    if not met:
+        return None
+    low, high = [p.start_zyx for p in met], [p.stop_zyx for p in met]
+    (z, y, x), (top, back, left) = np.min(low, axis=0), np.max(high, axis=0)
+    return Box((int(z), int(y), int(x)), (int(top), int(back), int(left)))
+
+
 def _plan(
-    parts: Sequence[Box], crop: CroppedVolume, contract: ModelContract, stride_z: int
+    groups: Sequence[Sequence[_Row]], crop: CroppedVolume, contract: ModelContract, last_from: int
 ) -> WindowPlan:
-    """Windows over parts of a crop."""
+    """Windows over groups of rows, of one size in each group."""
+    depth = contract.window_zyx[0]
+    axes = [_sides_and_strides(group, crop, contract) for group in groups if group]
     shape = crop.geometry.shape_zyx
-    axes = [_sides_and_strides(part.shape_zyx, contract, stride_z) for part in parts]
-    z, y, x = (max(n, *(part[a][0] for part in axes)) for a, n in enumerate(shape))
+    z = max(shape[0], depth)
+    y, x = (max(n, *(group[a][0] for group in axes)) for a, n in enumerate(shape[1:]))
     padding = ((z - shape[0]) // 2, (y - shape[1]) // 2, (x - shape[2]) // 2)
-    boxes = [
+    boxes = tuple(
         box
-        for part, sides in zip(parts, axes, strict=True)
-        for box in _boxes(part, padding, (z, y, x), sides)
-    ]
-    shaft = None if stride_z == 1 else crop.shaft
-    always_below = padding[0] + shaft.stop_zyx[0] if shaft else z
-    boxes.sort(key=lambda box: box.start_zyx)
-    return WindowPlan(tuple(boxes), padding, (z, y, x), always_below)
-
-
-def _sides_and_strides(
-    shape_zyx: tuple[int, int, int], contract: ModelContract, stride_z: int
-) -> tuple[tuple[int, int], ...]:
-    """For z, y and x: side of the windows over one part, and most voxels between two of them."""
-    depth, *largest = contract.window_zyx
-    multiple = contract.size_multiple
-    y, x = (
-        window_side(n, w, round(IN_PLANE_OVERLAP * w), multiple)
-        for n, w in zip(shape_zyx[1:], largest, strict=True)
+        for group, sides in zip(filter(None, groups), axes, strict=True)
+        for row in group
+        for box in _boxes(row, depth, sides, padding, (z, y, x))
     )
-    return (depth, stride_z), y, x
+    return WindowPlan(boxes, padding, (z, y, x), last_from)
 
 
 def _boxes(
-    part: Box,
+    row: _Row,
+    depth: int,
+    sides_and_strides: Sequence[tuple[int, int]],
     padding: tuple[int, int, int],
     padded: tuple[int, int, int],
-    axes: tuple[tuple[int, int], ...],
 ) -> list[Box]:
-    """The windows over one part."""
-    starts = [
-        placed_windows((first + before, last + before), length, *side_and_stride)
-        for first, last, before, length, side_and_stride in zip(
-            part.start_zyx, part.stop_zyx, padding, padded, axes, strict=True
+    """The windows of one row."""
+    start, part = row
+    ys, xs = (
+        placed_windows(
+            (part.start_zyx[a] + padding[a], part.stop_zyx[a] + padding[a]), padded[a], *s
         )
+        for a, s in enumerate(sides_and_strides, start=1)
+    )
+    height, width = (side for side, _ in sides_and_strides)
+    return [Box((start, y, x), (start + depth, y + height, x + width)) for y, x in product(ys, xs)]
+
+
+def _sides_and_strides(
+    rows: Sequence[_Row], crop: CroppedVolume, contract: ModelContract
+) -> list[tuple[int, int]]:
+    """For y and x: side of the windows of some rows, and most voxels between two of them."""
+    widest = np.max([part.shape_zyx[1:] for _, part in rows], axis=0)
+    least = np.minimum(crop.geometry.shape_zyx[1:], NARROWEST)
+    return [
+        window_side(int(n), largest, round(IN_PLANE_OVERLAP * largest), contract.size_multiple)
+        for n, largest in zip(np.maximum(widest, least), contract.window_zyx[1:], strict=True)
     ]
-    depth, height, width = (side for side, _ in axes)
-    return [Box((z, y, x), (z + depth, y + height, x + width)) for z, y, x in product(*starts)]

@@ -166,10 +166,9 @@ def to_network_grid(volume: CtVolume, crop: FemurCrop, spacing_mm: SpacingMm) ->
     target = network_geometry(flipped, spacing_mm)
     hu = resample(volume.hu[crop.box.slices], source, target, outside=AIR_HU)
     # the lowest slices of a leaning crop are not those of the upright grid
-    shaft = None if _leans(source) else crop.shaft
-    if shaft is not None:
-        shaft = _box_on(target, volume.geometry, shaft)
-    return CroppedVolume(crop.side, hu, target, crop.bone_lps_mm, shaft)
+    upright = () if _leans(source) else crop.pieces
+    pieces = tuple(_box_on(target, volume.geometry, piece) for piece in upright)
+    return CroppedVolume(crop.side, hu, target, crop.bone_lps_mm, pieces)
 
 
 def _box_on(target: VolumeGeometry, source: VolumeGeometry, box: Box) -> Box:

@@ -85,22 +85,26 @@ def test_the_endosteal_network_sees_the_mask_and_a_margin_around_it() -> None:
     np.testing.assert_array_equal(inside.geometry.lps_to_index((0, 0, 0)), (0, -4, -6))
 
 
-def test_along_the_shaft_the_masked_ct_is_as_narrow_as_the_mask_there() -> None:
+def test_the_pieces_of_the_masked_ct_are_as_narrow_as_the_mask_there() -> None:
     crop = crop_of_bone()
     hu = crop.hu.copy()
     hu[:15, :, 24:] = 0.0
-    with_shaft = CroppedVolume(crop.side, hu, GRID, shaft=Box((0, 6, 8), (15, 40, 40)))
-    inside = masked_crop(with_shaft, outer_of(with_shaft), -500.0)
+    pieces = Box((0, 6, 8), (15, 40, 40)), Box((15, 0, 0), (40, 48, 48))
+    in_pieces = CroppedVolume(crop.side, hu, GRID, pieces=pieces)
+    inside = masked_crop(in_pieces, outer_of(in_pieces), -500.0)
+    lower, upper = inside.pieces
     # the mask's own box starts at x = 14 - MASK_MARGIN; below slice 15 the bone ends at x = 24
-    assert inside.shaft is not None
-    assert (inside.shaft.start_zyx, inside.shaft.stop_zyx[0]) == ((0, 0, 0), 15)
-    assert inside.shaft.stop_zyx[2] == 10 + 2 * MASK_MARGIN
+    assert (lower.start_zyx, lower.stop_zyx[0]) == ((0, 0, 0), 15)
+    assert lower.stop_zyx[2] == 10 + 2 * MASK_MARGIN
+    assert upper.stop_zyx == (40, *inside.hu.shape[1:])
 
 
-def test_a_femur_wholly_above_its_shafts_box_is_seen_without_one() -> None:
+def test_a_piece_without_mask_is_none_of_the_masked_ct() -> None:
     crop = crop_of_bone()
-    above = CroppedVolume(crop.side, crop.hu, GRID, shaft=Box((0, 0, 0), (3, 40, 40)))
-    assert masked_crop(above, outer_of(crop), -500.0).shaft is None
+    pieces = Box((0, 0, 0), (3, 40, 40)), Box((3, 0, 0), (40, 48, 48))
+    in_pieces = CroppedVolume(crop.side, crop.hu, GRID, pieces=pieces)
+    (piece,) = masked_crop(in_pieces, outer_of(crop), -500.0).pieces
+    assert piece.start_zyx[0] == 3
 
 
 def test_an_endosteal_mask_is_cut_to_the_periosteal_one() -> None:

@@ -106,18 +106,23 @@ def test_the_box_follows_a_flexed_thigh_backward() -> None:
     assert flexed.stop_zyx[1] > straight.stop_zyx[1]
 
 
-def test_along_the_shaft_the_box_is_as_narrow_as_the_thigh_bone() -> None:
-    volume = thighs(90.0, top_slice=20, lean=0.3)
+def test_the_pieces_of_a_box_follow_a_leaning_shaft() -> None:
+    volume = thighs(90.0, top_slice=20, lean=0.5)
     (crop,) = find_femurs(volume)
-    assert crop.shaft is not None
-    assert (crop.shaft.start_zyx[0], crop.shaft.stop_zyx[0]) == (0, 20)
+    *shaft, proximal = crop.pieces
+    # slices of 3 mm, 15 mm a piece, up to the track's last slice
+    assert [p.start_zyx[0] for p in crop.pieces] == [0, 5, 10, 15, 19]
     bone = volume.hu[:20] >= 1000
-    bone[crop.shaft.slices] = False
+    for piece in crop.pieces:
+        bone[piece.slices] = False
+        # 30 mm of bone, margins of 16 mm and the lean; pixels of the search are 2 mm
+        assert piece is proximal or piece.shape_zyx[1] * SPACING.y <= 62 + 7.5 + 8
+        assert all(a >= b for a, b in zip(piece.start_zyx, crop.box.start_zyx, strict=True))
+        assert piece.within(crop.box.stop_zyx)
     assert not bone.any()
-    # 36 mm before its lower end; 17 mm of lean, 15 mm of bone and a margin of 16 mm behind
-    assert crop.shaft.shape_zyx[1] * SPACING.y <= 88
-    assert crop.shaft.shape_zyx[2] * SPACING.x <= 76
-    assert crop.box.shape_zyx[2] * SPACING.x > 130
+    assert shaft[-1].start_zyx[1] > shaft[0].start_zyx[1]
+    assert proximal.stop_zyx[0] == crop.box.stop_zyx[0]
+    assert proximal.shape_zyx[2] * SPACING.x > 130
 
 
 def test_below_a_track_that_starts_high_there_is_room_for_condyles() -> None:
@@ -125,11 +130,9 @@ def test_below_a_track_that_starts_high_there_is_room_for_condyles() -> None:
     hu = volume.hu.copy()
     hu[:4][hu[:4] > 50] = 50
     (crop,) = find_femurs(CtVolume(hu, volume.geometry))
-    assert crop.shaft is not None
-    assert crop.shaft.start_zyx[0] == 0
-    assert crop.shaft.shape_zyx[2] * SPACING.x >= 116
-    assert all(a >= b for a, b in zip(crop.shaft.start_zyx, crop.box.start_zyx, strict=True))
-    assert crop.shaft.within(crop.box.stop_zyx)
+    assert crop.pieces[0].start_zyx[0] == 0
+    assert crop.pieces[0].shape_zyx[2] * SPACING.x >= 116
+    assert crop.pieces[1].shape_zyx[2] * SPACING.x < 80
 
 
 @pytest.mark.parametrize("columns", [400, 399])
@@ -142,9 +145,9 @@ def test_a_mirrored_scan_gives_mirrored_boxes(columns: int) -> None:
     back = find_femurs(CtVolume(hu[:, :, ::-1].copy(), mirrored))
     assert len(there) == len(back) > 0
     for crop, twin in zip(there, reversed(back), strict=True):
-        for box, other in ((crop.box, twin.box), (crop.shaft, twin.shaft)):
-            assert box is not None
-            assert other is not None
+        assert len(crop.pieces) > 1
+        pairs = zip((crop.box, *crop.pieces), (twin.box, *twin.pieces), strict=True)
+        for box, other in pairs:
             assert other.start_zyx[:2] == box.start_zyx[:2]
             assert other.start_zyx[2] == columns - box.stop_zyx[2]
             assert other.stop_zyx[2] == columns - box.start_zyx[2]
@@ -164,9 +167,9 @@ def test_a_body_that_the_field_of_view_cuts_is_divided_at_the_isocentre() -> Non
     assert crop.side is FemurSide.LEFT
 
 
-def test_what_may_be_an_ischium_has_no_shaft() -> None:
+def test_what_may_be_an_ischium_has_no_pieces() -> None:
     (crop,) = find_femurs(thighs(90.0, top_slice=10))
-    assert crop.shaft is None
+    assert crop.pieces == ()
 
 
 def test_without_a_shaft_there_is_no_femur() -> None:

@@ -50,51 +50,70 @@ def test_a_narrow_crop_runs_in_narrow_windows_of_the_contracts_multiple() -> Non
     assert set(network.shapes) == {(16, 32, 16)}
 
 
-def with_shaft(shape: tuple[int, int, int], shaft: Box) -> CroppedVolume:
-    return replace(crop(shape), shaft=shaft)
+def in_pieces(shape: tuple[int, int, int], *pieces: Box) -> CroppedVolume:
+    return replace(crop(shape), pieces=pieces)
 
 
-def test_along_the_shaft_windows_are_as_narrow_as_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The windows above it start 8 slices, a stride, below its top."""
+LEANING = (
+    Box((0, 20, 4), (8, 34, 18)),
+    Box((8, 12, 4), (20, 28, 18)),
+    Box((20, 0, 0), (40, 30, 40)),
+)
+"""A shaft that runs forward as it goes up, and what lies above it, in 40 x 40 x 40 voxels."""
+
+
+def test_a_row_of_windows_is_as_narrow_as_the_pieces_it_meets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Rows at 0, 8, 16 and 24; from 8 on they meet the last piece, of 40 columns: two windows."""
     monkeypatch.setattr(probabilities, "SHAPE_VOXELS", 0)
-    volume = with_shaft((40, 32, 32), Box((0, 10, 4), (24, 26, 20)))
+    monkeypatch.setattr(probabilities, "NARROWEST", 1)
+    volume = in_pieces((40, 40, 40), *LEANING)
     boxes = plan_windows(volume, CONTRACT, 8).boxes
-    assert [(b.start_zyx, b.stop_zyx) for b in boxes] == [
-        ((0, 10, 4), (16, 26, 20)),
-        ((8, 10, 4), (24, 26, 20)),
-        ((16, 0, 0), (32, 32, 32)),
-        ((24, 0, 0), (40, 32, 32)),
-    ]
+    assert (boxes[0].start_zyx, boxes[0].stop_zyx) == ((0, 7, 3), (16, 39, 19))
+    assert [b.start_zyx[0] for b in boxes] == [0, 8, 8, 16, 16, 24, 24]
+    assert {b.shape_zyx for b in boxes[1:]} == {(16, 32, 32)}
     result = probability_map(volume, ClippedHu(), 8, lambda: None)
-    seen = np.zeros(volume.hu.shape, dtype=bool)
-    for box in boxes:
-        seen[box.slices] = True
-    np.testing.assert_allclose(result.values, np.where(seen, volume.hu / 1000, 0), atol=1e-6)
+    for piece in LEANING:
+        np.testing.assert_allclose(
+            result.values[piece.slices], volume.hu[piece.slices] / 1000, atol=1e-6
+        )
 
 
-def test_a_shaft_too_short_to_pay_for_another_shape_of_window_has_none() -> None:
-    volume = with_shaft((40, 32, 32), Box((0, 10, 4), (24, 26, 20)))
-    assert {b.shape_zyx for b in plan_windows(volume, CONTRACT, 8).boxes} == {(16, 32, 32)}
+def test_pieces_that_save_less_than_another_size_of_window_costs_leave_one_size(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(probabilities, "NARROWEST", 1)
+    boxes = plan_windows(in_pieces((40, 40, 40), *LEANING), CONTRACT, 8).boxes
+    assert {b.shape_zyx for b in boxes} == {(16, 32, 32)}
+    assert [b.start_zyx[0] for b in boxes] == [0, 8, 8, 16, 16, 24, 24]
 
 
-def test_a_shaft_up_to_the_crops_top_takes_no_other_window() -> None:
-    volume = with_shaft((40, 32, 32), Box((0, 10, 4), (40, 26, 20)))
-    assert {b.shape_zyx for b in plan_windows(volume, CONTRACT, 8).boxes} == {(16, 16, 16)}
+def test_no_window_is_narrower_than_the_patches_of_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(probabilities, "NARROWEST", 24)
+    slender = in_pieces((40, 40, 20), Box((0, 14, 6), (40, 22, 14)))
+    assert {b.shape_zyx for b in plan_windows(slender, CONTRACT, 8).boxes} == {(16, 32, 32)}
 
 
-def test_the_papers_windows_take_no_notice_of_the_shaft() -> None:
-    whole = crop((100, 32, 32))
-    volume = replace(whole, shaft=Box((0, 10, 4), (60, 26, 20)))
-    assert plan_windows(volume, CONTRACT, 1) == plan_windows(whole, CONTRACT, 1)
+def test_a_row_that_meets_no_piece_is_as_wide_as_the_crop() -> None:
+    volume = in_pieces((40, 32, 32), Box((0, 10, 4), (8, 26, 20)))
+    boxes = plan_windows(volume, CONTRACT, 8).boxes
+    assert {b.shape_zyx for b in boxes if b.start_zyx[0] >= 8} == {(16, 32, 32)}
+
+
+def test_the_papers_windows_take_no_notice_of_the_pieces() -> None:
+    assert plan_windows(in_pieces((40, 40, 40), *LEANING), CONTRACT, 1) == plan_windows(
+        crop((40, 40, 40)), CONTRACT, 1
+    )
 
 
 @pytest.mark.parametrize(("head_top", "run"), [(20, 3), (25, 4), (60, 5)])
-def test_above_the_end_of_the_femur_no_window_is_run(
-    monkeypatch: pytest.MonkeyPatch, head_top: int, run: int
-) -> None:
-    """Windows of 16 slices start at 0, 8, 16, 24 and 32; the shaft ends in the second."""
-    monkeypatch.setattr(probabilities, "SHAPE_VOXELS", 10**9)
-    volume = with_shaft((48, 32, 32), Box((0, 0, 0), (14, 32, 32)))
+def test_above_the_end_of_the_femur_no_window_is_run(head_top: int, run: int) -> None:
+    """Windows of 16 slices start at 0, 8, 16, 24 and 32; the last piece begins in the second."""
+    pieces = Box((0, 0, 0), (14, 32, 32)), Box((14, 0, 0), (48, 32, 32))
+    volume = in_pieces((48, 32, 32), *pieces)
     hu = np.where(np.arange(48)[:, None, None] < head_top, volume.hu + 600, 0)
     calls: list[int] = []
     network = ClippedHu()

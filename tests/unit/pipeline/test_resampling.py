@@ -149,20 +149,22 @@ def test_a_right_femur_is_flipped_and_stays_in_its_place(side: FemurSide) -> Non
     ],
     ids=["left", "right, flipped"],
 )
-def test_the_shaft_is_the_same_place_on_the_networks_grid(side: FemurSide, expected: Box) -> None:
+def test_a_piece_is_the_same_place_on_the_networks_grid(side: FemurSide, expected: Box) -> None:
     geometry = VolumeGeometry.axis_aligned((6, 12, 14), SpacingMm(2.0, 0.4, 0.4))
     volume = CtVolume(ramp(geometry), geometry)
-    crop = FemurCrop(side, Box((1, 1, 1), (6, 11, 11)), shaft=Box((1, 3, 5), (3, 7, 9)))
-    assert to_network_grid(volume, crop, SpacingMm(1.0, 0.8, 0.8)).shaft == expected
+    crop = FemurCrop(side, Box((1, 1, 1), (6, 11, 11)), pieces=(Box((1, 3, 5), (3, 7, 9)),))
+    assert to_network_grid(volume, crop, SpacingMm(1.0, 0.8, 0.8)).pieces == (expected,)
 
 
-def test_a_leaning_scan_has_no_shaft_on_the_upright_grid() -> None:
+def test_a_leaning_scan_has_no_pieces_on_the_upright_grid() -> None:
     tilted = np.diag([0.8, 0.8, 2.0, 1.0])
     tilted[1, 2] = 2.0 * np.tan(np.radians(20))
     geometry = VolumeGeometry((6, 12, 14), tilted)
-    crop = FemurCrop(FemurSide.LEFT, Box((1, 1, 1), (6, 11, 11)), shaft=Box((1, 3, 5), (3, 7, 9)))
+    crop = FemurCrop(
+        FemurSide.LEFT, Box((1, 1, 1), (6, 11, 11)), pieces=(Box((1, 3, 5), (3, 7, 9)),)
+    )
     cropped = to_network_grid(CtVolume(ramp(geometry), geometry), crop, SpacingMm(1.0, 0.8, 0.8))
-    assert cropped.shaft is None
+    assert cropped.pieces == ()
 
 
 def test_a_mirrored_scan_gives_the_same_samples_to_the_other_side() -> None:
