@@ -16,7 +16,6 @@ from model_export.cases import CaseError
 from model_export.config import Role
 from model_export.evaluation import FemurScore
 from service.domain.model_contract import DiceFit
-from service.pipeline.cascade import DEFAULT_STRIDE_Z
 from service.pipeline.confidence import SMALLEST_ENTROPY_BITS, expected_dice
 
 LEAST_CASES = 10
@@ -44,11 +43,11 @@ class NetworkFit(BaseModel):
 
 
 class DiceFits(BaseModel):
-    """Of both networks, and the stride they were scored at."""
+    """Of both networks, and the stride they were scored at; None for the service's default."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    stride_z: int
+    stride_z: int | None
     periosteal: NetworkFit
     endosteal: NetworkFit
 
@@ -96,7 +95,9 @@ def fit_dice(entropies_bits: Sequence[float], dice: Sequence[float]) -> DiceFit 
     )
 
 
-def fit_all(scores: Sequence[FemurScore], weights: Mapping[Role, str], stride_z: int) -> DiceFits:
+def fit_all(
+    scores: Sequence[FemurScore], weights: Mapping[Role, str], stride_z: int | None
+) -> DiceFits:
     """The fits of both networks over an evaluation.
 
     Args:
@@ -147,10 +148,10 @@ def read_fit(path: Path, role: Role, weights_sha256: str) -> DiceFit:
         fits = DiceFits.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         raise CaseError(f"{path} is no dice_fits.json of `evaluate`: {error}") from error
-    if fits.stride_z != DEFAULT_STRIDE_Z:
+    if fits.stride_z is not None:
         raise CaseError(
-            f"{path} holds fits made at stride {fits.stride_z}, the service runs at "
-            f"{DEFAULT_STRIDE_Z}; evaluate without --stride-z"
+            f"{path} holds fits made at stride {fits.stride_z}, the service runs in deep windows; "
+            "evaluate without --stride-z"
         )
     found = fits.of(role)
     if found.weights_sha256 != weights_sha256:

@@ -29,7 +29,7 @@ from service.domain.findings import FemurSide
 from service.domain.imaging import FemurMasks
 from service.domain.ports import PatchPredictor
 from service.domain.window import MAX_STRIDE_Z
-from service.pipeline.cascade import DEFAULT_STRIDE_Z, Networks
+from service.pipeline.cascade import Networks
 
 SHIPPED_WEIGHTS = Path(__file__).parents[1] / "service" / "weights"
 
@@ -61,8 +61,9 @@ def evaluate(
         Path, typer.Option(help="ONNX file, or folder of a run.")
     ] = SHIPPED_WEIGHTS / "endosteal.onnx",
     stride_z: Annotated[
-        int, typer.Option(min=1, max=MAX_STRIDE_Z, help="1 is the paper's.")
-    ] = DEFAULT_STRIDE_Z,
+        int | None,
+        typer.Option(min=1, max=MAX_STRIDE_Z, help="Slices between windows of 64; 1: the paper's."),
+    ] = None,
     endosteal_input: Annotated[
         EndostealInput, typer.Option(help="`cropped` is the paper's comparison.")
     ] = "masked",
@@ -201,9 +202,10 @@ def _write_tables(
     cases_table(scores).write_csv(out / "cases.csv")
     networks = (cascade.networks.periosteal, cascade.networks.endosteal)
     models = "; ".join(f"{n.contract.role} `{n.sha256[:16]}` ({n.provider})" for n in networks)
+    windows = f"Stride {cascade.stride_z}" if cascade.stride_z else "Deep windows"
     sections = (
         f"# Evaluation on {len(scores)} femurs",
-        f"Cases: {_kinds(scores)}. Networks: {models}. Stride {cascade.stride_z}; the endosteal "
+        f"Cases: {_kinds(scores)}. Networks: {models}. {windows}; the endosteal "
         f"network sees the {cascade.endosteal_input} CT.",
         CAVEAT,
         "## Table 1. Surfaces",

@@ -25,7 +25,6 @@ from service.domain.findings import FemurSide
 from service.domain.geometry import CONTRACT_SPACING_MM, VolumeGeometry
 from service.domain.imaging import BoolArray, CroppedVolume, FemurMasks
 from service.pipeline.cascade import (
-    DEFAULT_STRIDE_Z,
     Networks,
     delivered_masks,
     find_surface,
@@ -59,7 +58,7 @@ class Cascade:
     """What is evaluated."""
 
     networks: Networks
-    stride_z: int = DEFAULT_STRIDE_Z
+    stride_z: int | None = None
     endosteal_input: EndostealInput = "masked"
 
     def windows(self, case: TrainingCase) -> int:

@@ -27,7 +27,6 @@ from service.artifacts.nifti import write_nifti
 from service.domain.geometry import AxisOrder, FloatArray, SpacingMm
 from service.domain.imaging import BoolArray, CtVolume, FemurMasks
 from service.pipeline.cascade import (
-    DEFAULT_STRIDE_Z,
     Networks,
     delivered_masks,
     find_surface,
@@ -95,11 +94,11 @@ def pseudo_labels(archive: Path, networks: Networks, out: Path) -> Iterator[Path
     for crop in find_femurs(volume):
         spacing = SpacingMm(*networks.periosteal.contract.spacing_mm)
         cropped = to_network_grid(volume, crop, spacing)
-        outer = find_surface(cropped, networks.periosteal, DEFAULT_STRIDE_Z, lambda: None)
+        outer = find_surface(cropped, networks.periosteal, None, lambda: None)
         if outer is None or not is_femur(outer):
             continue
         inside = masked_crop(cropped, outer, networks.endosteal.contract.outside_hu)
-        inner = find_surface(inside, networks.endosteal, DEFAULT_STRIDE_Z, lambda: None)
+        inner = find_surface(inside, networks.endosteal, None, lambda: None)
         masks = delivered_masks(outer, inner, crop.side, volume.geometry.crop(crop.box))
         folder = out / f"{archive.stem}_{crop.side}"
         _write(volume.hu[crop.box.slices], masks, folder)

@@ -15,7 +15,7 @@ from model_export.evaluation import Cascade, SurfaceScore, cropped, score_surfac
 from model_export.predictor import TorchPredictor
 from service.domain.geometry import FloatArray
 from service.domain.imaging import BoolArray
-from service.pipeline.cascade import DEFAULT_STRIDE_Z, find_surface
+from service.pipeline.cascade import find_surface
 from service.pipeline.masks import inside_only
 
 
@@ -59,7 +59,7 @@ def find_mask(case: TrainingCase, predictor: TorchPredictor) -> BoolArray:
     masked = config.role == "endosteal" and config.endosteal_input == "masked"
     if masked:
         crop = inside_only(crop, inside, predictor.contract.outside_hu)
-    surface = find_surface(crop, predictor, DEFAULT_STRIDE_Z, lambda: None)
+    surface = find_surface(crop, predictor, None, lambda: None)
     if surface is None:
         return np.zeros(case.hu.shape, dtype=np.bool_)
     return surface.mask & inside if masked else surface.mask

@@ -25,7 +25,7 @@ OutFolder = Annotated[
 ]
 Stride = Annotated[
     int | None,
-    typer.Option(min=1, max=MAX_STRIDE_Z, help="Slices between windows; 1 is the paper's."),
+    typer.Option(min=1, max=MAX_STRIDE_Z, help="Slices between windows of 64; 1: the paper's."),
 ]
 SeriesUid = Annotated[
     str | None, typer.Option("--series", help="Series Instance UID, where the zip has several.")

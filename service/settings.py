@@ -64,7 +64,7 @@ class Settings(BaseSettings):
         default=None,
         ge=1,
         le=MAX_STRIDE_Z,
-        description="slices between windows; unset: 32, half a window",
+        description="slices between windows of 64; unset: few deep windows (docs/benchmarks.md)",
     )
     job_deadline_s: float = Field(default=3600.0, gt=0, description="longest run of one job")
     stall_limit_s: float = Field(

@@ -20,7 +20,10 @@ class JobQuery(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     stride: int | None = Field(
-        default=None, ge=1, le=MAX_STRIDE_Z, description="slices between windows"
+        default=None,
+        ge=1,
+        le=MAX_STRIDE_Z,
+        description="slices between windows of 64; by default few deep ones",
     )
     series_instance_uid: str | None = Field(
         default=None,

@@ -203,7 +203,7 @@ def algorithm_parameters(provenance: Provenance) -> tuple[tuple[str, str], ...]:
     """What makes the result again: networks by content, stride, definition of the regions."""
     return (
         *((f"{model.role}_sha256", model.sha256) for model in provenance.models),
-        ("stride_z", str(provenance.stride_z)),
+        ("stride_z", str(provenance.stride_z or "default")),
         ("regions", provenance.regions_definition),
     )
 

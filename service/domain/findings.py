@@ -265,7 +265,8 @@ class Provenance(Frozen):
     """What made this report, so that it can be made again.
 
     Attributes:
-        stride_z: that was used, whether chosen or the default.
+        stride_z: slices between the paper's windows of 64; null for the default, as few windows
+            of up to 4 million voxels as cover a femur.
         options: what was asked for; null in reports older than the key.
         versions: of the libraries that a number may depend on.
     """
@@ -273,7 +274,7 @@ class Provenance(Frozen):
     femurct_version: str
     input_sha256: str
     models: tuple[ModelUsed, ...]
-    stride_z: int
+    stride_z: int | None
     options: JobOptions | None = None
     regions_definition: str = "regions/v1"
     versions: dict[str, str] = Field(default_factory=dict)

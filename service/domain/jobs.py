@@ -78,7 +78,7 @@ class JobOptions(BaseModel):
     """What the sender chose.
 
     Attributes:
-        stride_z: slices between two windows; none is the service's default.
+        stride_z: slices between two windows of 64; none is the service's default.
         series_instance_uid: which series of the upload to measure; none leaves it to the ranking.
         expected_instances: SOP instances of the series, as the sender counts them; none is not
             checked.

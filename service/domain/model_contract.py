@@ -42,7 +42,7 @@ class ModelContract(BaseModel):
     Attributes:
         role: which surface the network finds.
         spacing_mm: voxel spacing (z, y, x) in mm (paper, section 4: 0.8 x 0.8 x 0.987).
-        window_zyx: the largest window it is run on (paper, section 2.3: 192 x 192 x 64).
+        window_zyx: the paper's window (section 2.3: 192 x 192 x 64).
         size_multiple: four halvings, so each side is a multiple of 16.
         outside_hu: HU outside the periosteal mask for the endosteal network, and as padding.
         configuration_sha256: of the training configuration.

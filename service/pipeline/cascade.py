@@ -22,12 +22,6 @@ from service.pipeline.masks import (
 from service.pipeline.measurements import MM3_PER_CM3
 from service.pipeline.probabilities import probability_map
 
-DEFAULT_STRIDE_Z = 32
-"""Slices between windows: half a window, so that every voxel is seen by at least two. Its masks
-have Dice 0.998 with those of the paper's stride of 1, always available; strides of 8 to 48 have the
-same under any blending, and are as near to the truth to 0.0005 (docs/benchmarks.md). Deeper windows
-or ones that share less cost the head of one real femur its top (decision 10)."""
-
 MASK_MARGIN = 8
 """Voxels kept around the periosteal mask for the endosteal network: its first two levels' reach."""
 
@@ -58,7 +52,7 @@ class Surface:
 def find_surface(
     crop: CroppedVolume,
     network: PatchPredictor,
-    stride_z: int,
+    stride_z: int | None,
     after_window: Callable[[], None],
 ) -> Surface | None:
     """One surface of one femur on the networks' grid; None where the network saw nothing.

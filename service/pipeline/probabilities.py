@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, product
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,6 +24,12 @@ from service.pipeline.windows import (
 IN_PLANE_OVERLAP = 0.25
 """Neighbours in y and x share at least this part of the largest window, 48 voxels of 192."""
 
+DEEP_OVERLAP = 16
+"""Slices that deep windows share at least."""
+
+DEEP_WINDOW_VOXELS = 4_000_000
+"""Most voxels of a deep window: about 1 GiB of working memory, 112 slices of 192 x 176."""
+
 SHAPE_VOXELS = 500_000
 """What each shape of window costs besides, in voxels: 0.3-0.4 s to compile it and to take its
 working memory (docs/benchmarks.md)."""
@@ -31,8 +38,14 @@ NARROWEST = 96
 """Voxels in y and x that a window spans at least where the crop does: the networks were trained on
 patches as wide."""
 
-_Row = tuple[int, Box]
-"""First slice of a row of windows in the padded crop, and the part of the crop to be covered."""
+
+class _Row(NamedTuple):
+    """A row of windows: its slices in the padded crop, and the part of the crop to be covered."""
+
+    start: int
+    depth: int
+    part: Box
+
 
 MARKED = 0.5
 """Where no voxel's probability is above, there is no femur; Otsu's method presumes the same."""
@@ -61,39 +74,45 @@ class WindowPlan:
         shapes = [box.shape_zyx for box in self.boxes]
         return sum(math.prod(shape) for shape in shapes) + SHAPE_VOXELS * len(set(shapes))
 
+    @property
+    def largest_voxels(self) -> int:
+        """Of its largest window."""
+        return max(math.prod(box.shape_zyx) for box in self.boxes)
 
-def plan_windows(crop: CroppedVolume, contract: ModelContract, stride_z: int) -> WindowPlan:
+
+def plan_windows(crop: CroppedVolume, contract: ModelContract, stride_z: int | None) -> WindowPlan:
     """Lay windows over a crop.
+
+    Rows of windows, one above the other, are only as wide as the crop's pieces that they meet, in
+    up to two sizes of window: one below some slice, one from there on.
 
     Args:
         crop: on the contract's grid.
         contract: gives the paper's window and the multiple that a window's sides must be of.
-        stride_z: slices between rows of windows; 1 is the paper's scheme, each row as wide as the
-            crop. At larger strides a row is only as wide as the crop's pieces that it meets, in up
-            to two sizes of window: one below some slice, one from there on, whichever costs least.
+        stride_z: slices between rows as deep as the contract's window; 1 is the paper's scheme,
+            each row as wide as the crop. None: rows as deep as ``DEEP_WINDOW_VOXELS`` allow, that
+            share ``DEEP_OVERLAP`` slices.
+
+    Returns:
+        The plan that costs least.
     """
-    depth = contract.window_zyx[0]
-    length = max(crop.geometry.shape_zyx[0], depth)
-    starts = window_starts(length, depth, stride_z)
-    whole = Box((0, 0, 0), crop.geometry.shape_zyx)
-    pieces = () if stride_z == 1 else crop.pieces
-    before = (length - crop.geometry.shape_zyx[0]) // 2
-    parts = [_part(pieces, start - before, depth) or whole for start in starts]
-    rows = list(zip(starts, parts, strict=True))
-    last_from = pieces[-1].start_zyx[0] + before if pieces else length
-    return min(
-        (
-            _plan((rows[:split], rows[split:]), crop, contract, last_from)
-            for split in range(len(rows))
-        ),
-        key=lambda plan: plan.cost_voxels,
-    )
+    least = contract.window_zyx[0]
+    if stride_z is not None:
+        return min(_plans(crop, contract, least, stride_z), key=lambda plan: plan.cost_voxels)
+    deepest = max(least, crop.geometry.shape_zyx[0] + contract.size_multiple - 1)
+    plans = [
+        plan
+        for depth in range(least, deepest + 1, contract.size_multiple)
+        for plan in _plans(crop, contract, depth, depth - DEEP_OVERLAP)
+        if depth == least or plan.largest_voxels <= DEEP_WINDOW_VOXELS
+    ]
+    return min(plans, key=lambda plan: plan.cost_voxels)
 
 
 def probability_map(
     crop: CroppedVolume,
     predictor: PatchPredictor,
-    stride_z: int,
+    stride_z: int | None,
     after_window: Callable[[], None],
 ) -> ProbabilityMap:
     """Run one network over a crop and average overlapping windows.
@@ -131,6 +150,22 @@ def probability_map(
     return ProbabilityMap(np.ascontiguousarray(total[inner.slices]), crop.geometry)
 
 
+def _plans(
+    crop: CroppedVolume, contract: ModelContract, depth: int, stride_z: int
+) -> Iterator[WindowPlan]:
+    """Rows of one depth: all windows of one size, then of another from each row on."""
+    length = max(crop.geometry.shape_zyx[0], depth)
+    starts = window_starts(length, depth, stride_z)
+    whole = Box((0, 0, 0), crop.geometry.shape_zyx)
+    pieces = () if stride_z == 1 else crop.pieces
+    before = (length - crop.geometry.shape_zyx[0]) // 2
+    parts = [_part(pieces, start - before, depth) or whole for start in starts]
+    rows = [_Row(start, depth, part) for start, part in zip(starts, parts, strict=True)]
+    last_from = pieces[-1].start_zyx[0] + before if pieces else length
+    for split in range(len(rows)):
+        yield _plan((rows[:split], rows[split:]), crop, contract, last_from)
+
+
 def _part(pieces: Sequence[Box], start: int, depth: int) -> Box | None:
     """The smallest box around the pieces that some slices meet; None where there is none."""
     met = [p for p in pieces if p.start_zyx[0] < start + depth and start < p.stop_zyx[0]]
@@ -145,30 +180,28 @@ def _plan(
     groups: Sequence[Sequence[_Row]], crop: CroppedVolume, contract: ModelContract, last_from: int
 ) -> WindowPlan:
     """Windows over groups of rows, of one size in each group."""
-    depth = contract.window_zyx[0]
     axes = [_sides_and_strides(group, crop, contract) for group in groups if group]
     shape = crop.geometry.shape_zyx
-    z = max(shape[0], depth)
+    z = max(shape[0], groups[-1][-1].depth)
     y, x = (max(n, *(group[a][0] for group in axes)) for a, n in enumerate(shape[1:]))
     padding = ((z - shape[0]) // 2, (y - shape[1]) // 2, (x - shape[2]) // 2)
     boxes = tuple(
         box
         for group, sides in zip(filter(None, groups), axes, strict=True)
         for row in group
-        for box in _boxes(row, depth, sides, padding, (z, y, x))
+        for box in _boxes(row, sides, padding, (z, y, x))
     )
     return WindowPlan(boxes, padding, (z, y, x), last_from)
 
 
 def _boxes(
     row: _Row,
-    depth: int,
     sides_and_strides: Sequence[tuple[int, int]],
     padding: tuple[int, int, int],
     padded: tuple[int, int, int],
 ) -> list[Box]:
     """The windows of one row."""
-    start, part = row
+    start, depth, part = row
     ys, xs = (
         placed_windows(
             (part.start_zyx[a] + padding[a], part.stop_zyx[a] + padding[a]), padded[a], *s
@@ -183,7 +216,7 @@ def _sides_and_strides(
     rows: Sequence[_Row], crop: CroppedVolume, contract: ModelContract
 ) -> list[tuple[int, int]]:
     """For y and x: side of the windows of some rows, and most voxels between two of them."""
-    widest = np.max([part.shape_zyx[1:] for _, part in rows], axis=0)
+    widest = np.max([row.part.shape_zyx[1:] for row in rows], axis=0)
     least = np.minimum(crop.geometry.shape_zyx[1:], NARROWEST)
     return [
         window_side(int(n), largest, round(IN_PLANE_OVERLAP * largest), contract.size_multiple)

@@ -23,7 +23,6 @@ from service.domain.jobs import JobOptions, Stage
 from service.domain.ports import ProgressListener
 from service.errors import AnatomyError
 from service.pipeline.cascade import (
-    DEFAULT_STRIDE_Z,
     Networks,
     Surface,
     delivered_masks,
@@ -63,7 +62,8 @@ class AnalysisRequest:
     Attributes:
         members: files of the upload.
         input_sha256: of the upload, for provenance.
-        stride_z: slices between windows; None for the default.
+        stride_z: slices between windows as in the paper; None for the default, as few windows of
+            up to 4 million voxels as cover a femur.
         series_instance_uid: which series, where the ranking's choice is not to be taken.
         expected_instances: SOP instances of the series, as the sender counts them.
         resample_gaps: fill gaps between slices by interpolation.
@@ -134,16 +134,15 @@ def analyse(
     if not crops:
         raise AnatomyError(_no_femur_sentence(0))
     networks = load()
-    stride_z = request.stride_z or DEFAULT_STRIDE_Z
     spacing = SpacingMm(*networks.periosteal.contract.spacing_mm)
     on_grid = [to_network_grid(turned, crop, spacing) for crop in crops]
     windows = [
-        len(plan_windows(c, n.contract, stride_z).boxes)
+        len(plan_windows(c, n.contract, request.stride_z).boxes)
         for c in on_grid
         for n in (networks.periosteal, networks.endosteal)
     ]
     progress = _Progress(listener, sum(windows))
-    cascade = _Cascade(networks, stride_z, progress)
+    cascade = _Cascade(networks, request.stride_z, progress)
     found = tuple(
         femur
         for crop, cropped in zip(crops, on_grid, strict=True)
@@ -152,12 +151,12 @@ def analyse(
     )
     if not any(_is_proximal(femur.report.geometry) for femur in found):
         raise AnatomyError(_no_femur_sentence(len(found)))
-    provenance = _provenance(request, networks, stride_z)
+    provenance = _provenance(request, networks)
     report = analysis_report(series, tuple(f.report for f in found), provenance)
     return Analysis(report, source.geometry, order, found, series)
 
 
-def _provenance(request: AnalysisRequest, networks: Networks, stride_z: int) -> Provenance:
+def _provenance(request: AnalysisRequest, networks: Networks) -> Provenance:
     return Provenance(
         femurct_version=__version__,
         input_sha256=request.input_sha256,
@@ -165,7 +164,7 @@ def _provenance(request: AnalysisRequest, networks: Networks, stride_z: int) -> 
             ModelUsed(role=n.contract.role, sha256=n.sha256, provider=n.provider)
             for n in (networks.periosteal, networks.endosteal)
         ),
-        stride_z=stride_z,
+        stride_z=request.stride_z,
         options=JobOptions(
             stride_z=request.stride_z,
             series_instance_uid=request.series_instance_uid,
@@ -191,7 +190,7 @@ class _Cascade:
     """The networks and how they are run."""
 
     networks: Networks
-    stride_z: int
+    stride_z: int | None
     progress: _Progress
 
     def surface(self, stage: Stage, crop: CroppedVolume) -> Surface | None:

@@ -22,7 +22,6 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from service.domain.imaging import CroppedVolume
-from service.pipeline.cascade import DEFAULT_STRIDE_Z
 from service.settings import Settings
 from tests.benchmarks.femur_schemes import (
     Cost,
@@ -109,7 +108,7 @@ def main(
     loaded = load_cascade(Settings())
     with tempfile.TemporaryDirectory() as folder:
         femur = phantom_femur(seed, Path(folder))
-    costs = {"ours, both networks": run(femur, loaded, ours(DEFAULT_STRIDE_Z), in_box=True)}
+    costs = {"ours, both networks": run(femur, loaded, ours(None), in_box=True)}
     alone = nnunet_cost(femur.crop)
     costs["nnU-Net, without mirrored passes"] = alone
     costs["nnU-Net, its default *"] = alone.times(MIRRORED_PASSES)

@@ -15,7 +15,6 @@ from service.domain.geometry import Box, FloatArray, SpacingMm
 from service.domain.imaging import CtVolume, FemurCrop, FemurMasks
 from service.errors import FemurctError
 from service.pipeline.cascade import (
-    DEFAULT_STRIDE_Z,
     Networks,
     delivered_masks,
     find_surface,
@@ -81,11 +80,11 @@ class SegmentedPhantom:
         crop = FemurCrop(self.side, Box((0, 0, 0), volume.geometry.shape_zyx))
         outer_contract = self.networks.periosteal.contract
         cropped = to_network_grid(volume, crop, SpacingMm(*outer_contract.spacing_mm))
-        outer = find_surface(cropped, self.networks.periosteal, DEFAULT_STRIDE_Z, _unwatched)
+        outer = find_surface(cropped, self.networks.periosteal, None, _unwatched)
         if outer is None:
             raise NothingFoundError("no periosteal surface was found in the phantom's scan")
         inside = masked_crop(cropped, outer, self.networks.endosteal.contract.outside_hu)
-        inner = find_surface(inside, self.networks.endosteal, DEFAULT_STRIDE_Z, _unwatched)
+        inner = find_surface(inside, self.networks.endosteal, None, _unwatched)
         return delivered_masks(outer, inner, self.side, volume.geometry)
 
     def _posed(self, turn: FloatArray, shift_mm: FloatArray) -> HipSide:

@@ -17,7 +17,6 @@ from model_export.dice_fit import (
 )
 from model_export.evaluation import FemurScore, SurfaceScore
 from model_export.volumes import TARGETS
-from service.pipeline.cascade import DEFAULT_STRIDE_Z
 
 ENTROPIES = tuple(0.01 * number for number in range(2, 14))
 DICE = tuple(1 - 0.5 * entropy**2 for entropy in ENTROPIES)
@@ -27,7 +26,7 @@ NOTHING = (float("nan"),) * len(TARGETS)
 
 
 FITS = DiceFits(
-    stride_z=DEFAULT_STRIDE_Z,
+    stride_z=None,
     periosteal=NetworkFit(weights_sha256="aa", fit=fit_dice(ENTROPIES, DICE)),
     endosteal=NetworkFit(weights_sha256="bb", fit=None),
 )
@@ -97,13 +96,13 @@ def test_the_fit_of_a_network_of_other_weights_is_refused(tmp_path: Path) -> Non
 def test_a_fit_made_at_another_stride_than_the_service_s_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "dice_fits.json"
     path.write_text(FITS.model_copy(update={"stride_z": 16}).model_dump_json())
-    with pytest.raises(CaseError, match="made at stride 16, the service runs at 32"):
+    with pytest.raises(CaseError, match="made at stride 16, the service runs in deep windows"):
         read_fit(path, "periosteal", "aa")
 
 
 def test_each_fit_is_written_with_its_network_and_the_stride() -> None:
     scores = [scored(dice, entropy) for dice, entropy in zip(DICE, ENTROPIES, strict=True)]
-    assert fit_all(scores, {"periosteal": "aa", "endosteal": "bb"}, DEFAULT_STRIDE_Z) == FITS
+    assert fit_all(scores, {"periosteal": "aa", "endosteal": "bb"}, None) == FITS
 
 
 def test_what_is_expected_of_a_femur_follows_from_other_subjects_only() -> None:

@@ -12,6 +12,8 @@ from service.pipeline import probabilities
 from service.pipeline.probabilities import plan_windows, probability_map
 
 CONTRACT = ModelContract(role="periosteal", window_zyx=(16, 32, 32))
+DEEPER = ModelContract(role="periosteal", window_zyx=(32, 32, 32))
+"""Deep windows share 16 slices, so a contract's window is deeper."""
 
 
 @dataclass
@@ -78,6 +80,46 @@ def test_a_row_of_windows_is_as_narrow_as_the_pieces_it_meets(
         np.testing.assert_allclose(
             result.values[piece.slices], volume.hu[piece.slices] / 1000, atol=1e-6
         )
+
+
+def test_by_default_every_voxel_is_seen_by_deep_windows() -> None:
+    for shape in ((5, 10, 70), (90, 33, 20)):
+        volume = crop(shape)
+        result = probability_map(volume, ClippedHu(DEEPER), None, lambda: None)
+        np.testing.assert_allclose(result.values, volume.hu / 1000, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("most_voxels", "depths", "starts"),
+    [
+        # 100 slices in three windows that share 16: (100 + 2 x 16) / 3 = 44, a multiple of 16
+        (32 * 32 * 48, 48, [0, 26, 52]),
+        # in two: (100 + 16) / 2 = 58
+        (32 * 32 * 64, 64, [0, 36]),
+        # in one, padded by six slices before and after
+        (32 * 32 * 112, 112, [0]),
+    ],
+)
+def test_deep_windows_cost_the_least_that_their_voxels_allow(
+    monkeypatch: pytest.MonkeyPatch, most_voxels: int, depths: int, starts: list[int]
+) -> None:
+    monkeypatch.setattr(probabilities, "DEEP_WINDOW_VOXELS", most_voxels)
+    boxes = plan_windows(crop((100, 30, 30)), DEEPER, None).boxes
+    assert {b.shape_zyx for b in boxes} == {(depths, 32, 32)}
+    assert [b.start_zyx[0] for b in boxes] == starts
+
+
+def test_deep_rows_are_as_narrow_as_the_pieces_they_meet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probabilities, "SHAPE_VOXELS", 0)
+    monkeypatch.setattr(probabilities, "NARROWEST", 1)
+    monkeypatch.setattr(probabilities, "DEEP_WINDOW_VOXELS", 32 * 32 * 48)
+    shaft, above = Box((0, 10, 4), (50, 26, 20)), Box((50, 0, 0), (100, 32, 32))
+    boxes = plan_windows(in_pieces((100, 32, 32), shaft, above), DEEPER, None).boxes
+    assert [(b.start_zyx, b.stop_zyx) for b in boxes] == [
+        ((0, 10, 4), (48, 26, 20)),
+        ((26, 0, 0), (74, 32, 32)),
+        ((52, 0, 0), (100, 32, 32)),
+    ]
 
 
 def test_pieces_that_save_less_than_another_size_of_window_costs_leave_one_size(

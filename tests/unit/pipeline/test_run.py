@@ -160,8 +160,9 @@ def test_provenance_holds_every_option_and_the_runtime_of_the_networks() -> None
         resample_gaps=True,
     )
 
-    provenance = _provenance(request, NETWORKS, 8)
+    provenance = _provenance(request, NETWORKS)
 
+    assert provenance.stride_z == 8
     assert provenance.options == JobOptions(
         stride_z=8, series_instance_uid="1.2.3", expected_instances=5, resample_gaps=True
     )
