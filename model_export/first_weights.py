@@ -12,6 +12,7 @@ from pathlib import Path
 
 import onnx
 import torch
+from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 from torch import Tensor, nn
 
@@ -19,8 +20,7 @@ from model_export.checkpoint import RunError, load_checkpoint, model_file
 from model_export.config import TrainingConfig
 from model_export.networks import network_of
 from model_export.onnx_export import HALF_SUFFIX, NETWORK_PREFIX, PUBLIC_CREDIT
-from service.adapters.model_files import read_model
-from service.errors import ModelError
+from service.domain.model_contract import METADATA_KEY, ModelContract
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,14 +63,17 @@ def first_weights(initial: Path, config: TrainingConfig) -> FirstWeights:
 
 def _of_published(path: Path, config: TrainingConfig) -> FirstWeights:
     try:
-        trained_on = read_model(path).contract.trained_on.removesuffix(PUBLIC_CREDIT)
-    except (OSError, ModelError) as error:
-        raise RunError(f"{path} cannot be read as a published network: {error}") from error
+        model = onnx.load(str(path))
+        (text,) = [entry.value for entry in model.metadata_props if entry.key == METADATA_KEY]
+        trained_on = ModelContract.model_validate_json(text).trained_on.removesuffix(PUBLIC_CREDIT)
+    except (OSError, DecodeError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise RunError(f"{path} cannot be read as a published network: {reason}") from error
     folded = {
         initializer.name.removeprefix(NETWORK_PREFIX).removesuffix(HALF_SUFFIX): torch.from_numpy(
             numpy_helper.to_array(initializer).copy()
         ).float()
-        for initializer in onnx.load(str(path)).graph.initializer
+        for initializer in model.graph.initializer
     }
     network = network_of(config)
     state = _unfolded(network, folded)
