@@ -16,7 +16,11 @@ from model_export.cases import CaseError
 from model_export.config import Role
 from model_export.evaluation import FemurScore
 from service.domain.model_contract import DiceFit
-from service.pipeline.confidence import SMALLEST_ENTROPY_BITS, expected_dice
+from service.pipeline.confidence import (
+    SMALLEST_ENTROPY_BITS,
+    endosteal_doubt_bits,
+    expected_dice,
+)
 
 LEAST_CASES = 10
 """Two numbers are fitted; fewer femurs would not tell how well."""
@@ -57,32 +61,35 @@ class DiceFits(BaseModel):
 
 
 def doubts_and_dice(scores: Sequence[FemurScore], role: Role) -> tuple[list[float], list[float]]:
-    """Entropies in bits and Dice coefficients of the femurs that have both."""
+    """Doubt in bits and Dice coefficients of the femurs that have both.
+
+    Of the periosteal surface its entropy, of the endosteal one ``endosteal_doubt_bits``.
+    """
     pairs = []
     for score in scores:
         surface = score.periosteal if role == "periosteal" else score.endosteal
-        entropy = (
-            score.periosteal_entropy_bits if role == "periosteal" else score.endosteal_entropy_bits
-        )
-        if surface is not None and np.isfinite(entropy):
-            pairs.append((entropy, surface.dice))
-    return [entropy for entropy, _ in pairs], [dice for _, dice in pairs]
+        doubt = score.periosteal_entropy_bits
+        if role == "endosteal":
+            doubt = endosteal_doubt_bits(doubt, score.endosteal_entropy_bits)
+        if surface is not None and np.isfinite(doubt):
+            pairs.append((doubt, surface.dice))
+    return [doubt for doubt, _ in pairs], [dice for _, dice in pairs]
 
 
-def fit_dice(entropies_bits: Sequence[float], dice: Sequence[float]) -> DiceFit | None:
-    """Least squares of ``ln(1 - DSC)`` on ``ln(entropy)``.
+def fit_dice(doubts_bits: Sequence[float], dice: Sequence[float]) -> DiceFit | None:
+    """Least squares of ``ln(1 - DSC)`` on ``ln(doubt)``.
 
     Args:
-        entropies_bits: near one surface, one per femur.
+        doubts_bits: of one surface, one per femur (``doubts_and_dice``).
         dice: of the same surface, of the same femurs.
 
     Returns:
-        None for fewer than ``LEAST_CASES`` femurs, where all have the same entropy or Dice, or
+        None for fewer than ``LEAST_CASES`` femurs, where all have the same doubt or Dice, or
         where the two go together less than ``LEAST_CORRELATION``.
     """
     if len(dice) < LEAST_CASES:
         return None
-    doubt = np.log(np.maximum(entropies_bits, SMALLEST_ENTROPY_BITS))
+    doubt = np.log(np.maximum(doubts_bits, SMALLEST_ENTROPY_BITS))
     error = np.log(np.maximum(1 - np.asarray(dice), SMALLEST_ERROR))
     if np.ptp(doubt) == 0 or np.ptp(error) == 0:
         return None
@@ -128,7 +135,7 @@ def expected_and_reached(
         fit = fit_dice(*doubts_and_dice(others, role))
         if fit is not None:
             own = zip(*doubts_and_dice([score], role), strict=True)
-            pairs += [(expected_dice(entropy, fit), dice) for entropy, dice in own]
+            pairs += [(expected_dice(doubt, fit), dice) for doubt, dice in own]
     return [expected for expected, _ in pairs], [dice for _, dice in pairs]
 
 
@@ -170,7 +177,8 @@ def read_fit(path: Path, role: Role, weights_sha256: str) -> DiceFit:
 def doubt_sentences(fits: DiceFits) -> str:
     """What the evaluation's report says of them."""
     lines = [
-        "How well the networks' entropy within two voxels of a surface predicts its DSC: "
+        "How well the networks' entropy within two voxels of a surface predicts its DSC, "
+        "for the endosteal surface that of both added: "
         "ln(1 - DSC) = intercept + slope x ln(entropy in bits), fitted to these femurs."
     ]
     for role, fit in (("periosteal", fits.periosteal.fit), ("endosteal", fits.endosteal.fit)):

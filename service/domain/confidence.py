@@ -11,8 +11,9 @@ class SurfaceConfidence(Frozen):
     Attributes:
         entropy_bits: mean binary entropy of its probabilities within two voxels of the surface,
             0 (sure) to 1.
-        expected_dice: the Dice coefficient that goes with it, by the network file's own fit to
-            cases with a reference; null where the file holds none.
+        expected_dice: the Dice coefficient that goes with it, of the endosteal surface with both
+            entropies, by the network file's own fit to cases with a reference; null where the file
+            holds none.
     """
 
     entropy_bits: float

@@ -13,10 +13,11 @@ METADATA_KEY = "femurct.contract"
 
 
 class DiceFit(BaseModel):
-    """How well a network's entropy near a surface predicts its Dice coefficient.
+    """How well the networks' entropy near a surface predicts its Dice coefficient.
 
-    ``ln(1 - DSC) = intercept + slope x ln(entropy in bits)``, by least squares over cases with a
-    reference that the network was not trained on.
+    ``ln(1 - DSC) = intercept + slope x ln(entropy in bits)``, for the endosteal surface with both
+    surfaces' entropies added, by least squares over cases with a reference that the network was
+    not trained on.
 
     Attributes:
         cases: femurs fitted to.

@@ -50,24 +50,36 @@ def surface_entropy_bits(surface: Surface) -> float:
     return float(-np.mean(p * np.log2(p) + (1 - p) * np.log2(1 - p)))
 
 
-def expected_dice(entropy_bits: float, fit: DiceFit) -> float:
-    """What the fit predicts: ``ln(1 - DSC) = intercept + slope x ln(entropy)``, 0-1."""
-    error = fit.intercept + fit.slope * math.log(max(entropy_bits, SMALLEST_ENTROPY_BITS))
+def endosteal_doubt_bits(periosteal_entropy: float, endosteal_entropy: float) -> float:
+    """What the endosteal Dice is expected by: the sum of both surfaces' entropies.
+
+    The endosteal surface is sought inside the periosteal mask, so that an error of the mask is one
+    of it, too, which the second network cannot know of.
+    """
+    return periosteal_entropy + endosteal_entropy
+
+
+def expected_dice(doubt_bits: float, fit: DiceFit) -> float:
+    """What the fit predicts: ``ln(1 - DSC) = intercept + slope x ln(doubt)``, 0-1."""
+    error = fit.intercept + fit.slope * math.log(max(doubt_bits, SMALLEST_ENTROPY_BITS))
     return max(0.0, 1.0 - math.exp(error))
 
 
 def femur_confidence(networks: Networks, outer: Surface, inner: Surface | None) -> FemurConfidence:
     """Of both surfaces of one femur; the endosteal one's is None where none was found."""
 
-    def of(surface: Surface, fit: DiceFit | None) -> SurfaceConfidence:
-        entropy = surface_entropy_bits(surface)
-        dice = None if fit is None else expected_dice(entropy, fit)
+    def of(entropy: float, doubt: float, fit: DiceFit | None) -> SurfaceConfidence:
+        dice = None if fit is None else expected_dice(doubt, fit)
         return SurfaceConfidence(entropy_bits=entropy, expected_dice=dice)
 
-    return FemurConfidence(
-        periosteal=of(outer, networks.periosteal.contract.dice_fit),
-        endosteal=None if inner is None else of(inner, networks.endosteal.contract.dice_fit),
-    )
+    bits = surface_entropy_bits(outer)
+    periosteal = of(bits, bits, networks.periosteal.contract.dice_fit)
+    if inner is None:
+        return FemurConfidence(periosteal=periosteal, endosteal=None)
+    inner_bits = surface_entropy_bits(inner)
+    doubt = endosteal_doubt_bits(bits, inner_bits)
+    endosteal = of(inner_bits, doubt, networks.endosteal.contract.dice_fit)
+    return FemurConfidence(periosteal=periosteal, endosteal=endosteal)
 
 
 def doubts(
@@ -105,7 +117,7 @@ def doubts(
         if surface is not None and expected is not None and expected < LEAST_EXPECTED_DICE:
             flags.append(
                 _low_confidence(
-                    f"the {name} network is unsure near the surface: a Dice of {expected:.2f} is "
+                    f"the networks are unsure of the {name} surface: a Dice of {expected:.2f} is "
                     f"expected, {LEAST_EXPECTED_DICE} is wanted"
                 )
             )

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,12 @@ def test_only_femurs_that_were_found_and_scored_count() -> None:
     scores = [scored(0.9, 0.2), scored(None, 0.3), scored(0.0, float("nan"))]
     assert doubts_and_dice(scores, "periosteal") == ([0.2], [0.9])
     assert doubts_and_dice(scores, "endosteal") == ([], [])
+
+
+def test_an_endosteal_surface_is_doubted_by_both_entropies() -> None:
+    inner = SurfaceScore(0.8, 1.0, 1.0, 1.0, 1.0, 1.0)
+    score = replace(scored(0.9, 0.2), endosteal=inner, endosteal_entropy_bits=0.3)
+    assert doubts_and_dice([score], "endosteal") == ([0.5], [0.8])
 
 
 def test_a_perfect_and_sure_femur_does_not_break_the_fit() -> None:

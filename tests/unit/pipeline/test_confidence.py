@@ -98,6 +98,15 @@ def test_a_network_without_a_fit_expects_nothing() -> None:
     assert femur_confidence(networks(None), unsure, None).endosteal is None
 
 
+def test_the_endosteal_dice_is_expected_by_both_surfaces_entropies() -> None:
+    unsure, less_so = surface(0.75, 0.25), surface(0.75, 0.0)
+    fitted = ThresholdNetwork(ModelContract(role="endosteal", dice_fit=A_TENTH), 0.0, 1.0)
+    found = femur_confidence(Networks(networks(None).periosteal, fitted), unsure, less_so)
+    assert found.endosteal is not None
+    assert found.endosteal.entropy_bits == pytest.approx(0.405639, abs=1e-5)
+    assert found.endosteal.expected_dice == pytest.approx(1 - 0.0811278 - 0.0405639, abs=1e-5)
+
+
 def test_a_low_expected_dice_is_flagged_with_its_value() -> None:
     sure = surface(1.0, 0.0)
     assert doubts(confidence(0.96), sure, sure) == ()
