@@ -161,8 +161,7 @@ class FemurCrop:
         side: left or right, by the patient.
         box: voxels of the volume that hold the femur in view, with a margin.
         bone_lps_mm: inside bone taken for the femur's, for which the box was laid; may be empty.
-        pieces: of the box, from the lowest slices upward, each as narrow as the femur is there; the
-            last holds all above the shaft. Empty where the shaft is not certain.
+        pieces: of the shaft, upward, each as narrow as it, then all above; empty if not certain.
     """
 
     side: FemurSide
