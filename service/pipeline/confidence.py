@@ -65,11 +65,17 @@ def expected_dice(doubt_bits: float, fit: DiceFit) -> float:
     return max(0.0, 1.0 - math.exp(error))
 
 
-def femur_confidence(networks: Networks, outer: Surface, inner: Surface | None) -> FemurConfidence:
-    """Of both surfaces of one femur; the endosteal one's is None where none was found."""
+def femur_confidence(
+    networks: Networks, outer: Surface, inner: Surface | None, at_metal: bool = False
+) -> FemurConfidence:
+    """Of both surfaces of one femur; the endosteal one's is None where none was found.
+
+    At metal no Dice is expected: the fits are of femurs without it, and the networks are sure of
+    its sharp edges.
+    """
 
     def of(entropy: float, doubt: float, fit: DiceFit | None) -> SurfaceConfidence:
-        dice = None if fit is None else expected_dice(doubt, fit)
+        dice = None if fit is None or at_metal else expected_dice(doubt, fit)
         return SurfaceConfidence(entropy_bits=entropy, expected_dice=dice)
 
     bits = surface_entropy_bits(outer)

@@ -64,6 +64,11 @@ def exclude_metal(regions: FemurRegions, masks: FemurMasks, hu: HuArray) -> Femu
     return replace(regions, labels=labels, flags=(*regions.flags, flag))
 
 
+def is_at_metal(regions: FemurRegions) -> bool:
+    """Whether ``exclude_metal`` found metal in or at what would have been measured."""
+    return any(f.code is FlagCode.METAL and f.severity is Severity.ERROR for f in regions.flags)
+
+
 def find_metal(hu: HuArray, geometry: VolumeGeometry) -> BoolArray:
     """Voxels of metal: pieces over ``METAL_HU`` of ``MIN_METAL_MM3`` and more.
 

@@ -10,7 +10,7 @@ from service.domain.calibration import Calibration
 from service.domain.findings import FemurSide, FlagCode
 from service.domain.imaging import Analysis, Member
 from service.domain.jobs import JobOptions, Stage
-from service.domain.model_contract import ModelContract
+from service.domain.model_contract import DiceFit, ModelContract
 from service.domain.ports import ProgressListener
 from service.errors import AnatomyError, JobCancelled
 from service.pipeline.cascade import Networks
@@ -22,8 +22,9 @@ from tests.builders.threshold_networks import ThresholdNetwork
 LINE = Calibration.model_validate(
     {"slope": 0.8, "intercept": -5.0, "unit": "mg/cm3 HA", "method": "internal"}
 )
+FIT = DiceFit(intercept=0.0, slope=1.0, cases=10, correlation=1.0)
 NETWORKS = Networks(
-    periosteal=ThresholdNetwork(ModelContract(role="periosteal"), 150.0, 4000.0),
+    periosteal=ThresholdNetwork(ModelContract(role="periosteal", dice_fit=FIT), 150.0, 4000.0),
     endosteal=ThresholdNetwork(ModelContract(role="endosteal"), -100.0, 700.0),
 )
 
@@ -72,6 +73,13 @@ def test_density_follows_the_calibration_that_provenance_names(left_hip: LeftHip
     assert report.femurs[0].measurements.projected_density is not None
 
 
+def test_without_metal_a_dice_is_expected_of_a_fitted_network(left_hip: LeftHip) -> None:
+    confidence = left_hip[0].report.femurs[0].confidence
+    assert confidence is not None
+    # the threshold network is never in doubt
+    assert confidence.periosteal.expected_dice == pytest.approx(1.0, abs=2e-4)
+
+
 def test_the_cortex_of_two_voxels_is_flagged(left_hip: LeftHip) -> None:
     (left,) = left_hip[0].report.femurs
     assert FlagCode.PARTIAL_VOLUME in [flag.code for flag in left.flags]
@@ -83,6 +91,8 @@ def test_what_holds_metal_is_null_and_says_so() -> None:
     assert left.volumes_cm3.neck is not None
     assert not left.complete
     assert FlagCode.METAL in {flag.code for flag in left.flags}
+    assert left.confidence is not None
+    assert left.confidence.periosteal.expected_dice is None
 
 
 def test_a_mirrored_hip_gives_the_mirrored_masks(left_hip: LeftHip) -> None:
