@@ -212,7 +212,7 @@ def _draw_table(sheet: Sheet, table: Table, place: Rect, first: float) -> float:
     Returns:
         Where it ends.
     """
-    flags = 5.0
+    flags = 6.5
     width = (place.width - first - flags) / len(table.columns)
     y = place.top + 2.6
     sheet.text(place.left, y, table.title, STRONG)

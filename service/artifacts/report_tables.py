@@ -68,7 +68,7 @@ class Row(NamedTuple):
     Attributes:
         name: what was measured.
         cells: values as text, a dash where null.
-        because: numbers of the flags that explain dashes, such as ``1, 3``; empty without a dash.
+        because: numbers of the flags that explain dashes, such as ``1,3``; empty without a dash.
     """
 
     name: str
@@ -193,7 +193,7 @@ def _row(
         for number, flag in enumerate(femur.flags, start=1)
         if DASH in cells and flag.code in causes
     )
-    return Row(name, cells, ", ".join(numbers))
+    return Row(name, cells, ",".join(numbers))
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -108,7 +108,7 @@ def test_a_dash_names_the_flags_that_explain_it() -> None:
     )
     rows = region_table(report(FemurMeasurements(), *codes)).rows
     assert set(rows[0].cells) == {DASH}
-    assert [row.because for row in rows] == ["2", "4", "4", "2, 3", "2, 3", "2, 3"]
+    assert [row.because for row in rows] == ["2", "4", "4", "2,3", "2,3", "2,3"]
 
 
 def test_sections_and_dimensions_have_a_row_each() -> None:
