@@ -31,12 +31,16 @@ DEEP_WINDOW_VOXELS = 4_000_000
 """Most voxels of a deep window: about 1 GiB of working memory, 112 slices of 192 x 176."""
 
 SHAPE_VOXELS = 500_000
-"""What each shape of window costs besides, in voxels: 0.3-0.4 s to compile it and to take its
+"""What each shape of window costs besides, in voxels: about 0.3 s to compile it and to take its
 working memory (docs/benchmarks.md)."""
 
 NARROWEST = 96
 """Voxels in y and x that a window spans at least where the crop does: the networks were trained on
 patches as wide."""
+
+
+MARKED = 0.5
+"""Where no voxel's probability is above, there is no femur; Otsu's method presumes the same."""
 
 
 class _Row(NamedTuple):
@@ -45,10 +49,6 @@ class _Row(NamedTuple):
     start: int
     depth: int
     part: Box
-
-
-MARKED = 0.5
-"""Where no voxel's probability is above, there is no femur; Otsu's method presumes the same."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def plan_windows(crop: CroppedVolume, contract: ModelContract, stride_z: int | N
     plans = [
         plan
         for depth in range(least, deepest + 1, contract.size_multiple)
-        for plan in _plans(crop, contract, depth, depth - DEEP_OVERLAP)
+        for plan in _plans(crop, contract, depth, max(1, depth - DEEP_OVERLAP))
         if depth == least or plan.largest_voxels <= DEEP_WINDOW_VOXELS
     ]
     return min(plans, key=lambda plan: plan.cost_voxels)
@@ -137,7 +137,9 @@ def probability_map(
     weight_sum = np.zeros_like(hu)
     for start, windows in groupby(plan.boxes, key=lambda box: box.start_zyx[0]):
         below = start < plan.always_below
-        needed = below or (total[start:] > MARKED * weight_sum[start:]).any()
+        # from the slice below: rows a window apart share none
+        reached = slice(max(0, start - 1), None)
+        needed = below or (total[reached] > MARKED * weight_sum[reached]).any()
         for box in windows:
             if needed:
                 window = np.ascontiguousarray(hu[box.slices])
@@ -161,8 +163,9 @@ def _plans(
     before = (length - crop.geometry.shape_zyx[0]) // 2
     parts = [_part(pieces, start - before, depth) or whole for start in starts]
     rows = [_Row(start, depth, part) for start, part in zip(starts, parts, strict=True)]
-    last_from = pieces[-1].start_zyx[0] + before if pieces else length
-    for split in range(len(rows)):
+    # what lies above the shaft needs some of it below to be reached from
+    last_from = pieces[-1].start_zyx[0] + before if len(pieces) > 1 else length
+    for split in range(len(rows) if pieces else 1):
         yield _plan((rows[:split], rows[split:]), crop, contract, last_from)
 
 

@@ -168,6 +168,21 @@ def test_above_the_end_of_the_femur_no_window_is_run(head_top: int, run: int) ->
     np.testing.assert_allclose(result.values, np.clip(bone.hu / 1000, 0, 1), atol=1e-6)
 
 
+def test_what_lies_above_no_shaft_is_seen_whole() -> None:
+    """The endosteal network's crop where the periosteal mask begins above the shaft."""
+    volume = in_pieces((48, 32, 32), Box((0, 0, 0), (48, 32, 32)))
+    for stride in (8, None):
+        result = probability_map(volume, ClippedHu(), stride, lambda: None)
+        np.testing.assert_allclose(result.values, volume.hu / 1000, atol=1e-6)
+
+
+def test_a_femur_is_followed_upward_by_windows_that_only_touch() -> None:
+    pieces = Box((0, 0, 0), (10, 32, 32)), Box((10, 0, 0), (48, 32, 32))
+    bone = replace(in_pieces((48, 32, 32), *pieces), hu=np.full((48, 32, 32), 900, np.float32))
+    result = probability_map(bone, ClippedHu(), 16, lambda: None)
+    np.testing.assert_allclose(result.values, 0.9, atol=1e-6)
+
+
 def test_each_window_is_counted() -> None:
     volume, calls = crop((40, 20, 70)), []
     probability_map(volume, ClippedHu(), 8, lambda: calls.append(1))
