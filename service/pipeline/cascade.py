@@ -89,7 +89,8 @@ def masked_crop(crop: CroppedVolume, periosteal: Surface, outside_hu: float) -> 
         outside_hu: HU outside the mask, from the endosteal network's contract.
 
     Returns:
-        The mask's bounding box with a margin of ``MASK_MARGIN`` voxels, and as narrow pieces of it.
+        The mask's bounding box with a margin of ``MASK_MARGIN`` voxels, its pieces likewise boxes
+        around the mask in their slices; those without any of it are left out.
     """
     box = box_around(periosteal.mask)
     mask = periosteal.mask[box.slices]

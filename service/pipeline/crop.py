@@ -167,9 +167,11 @@ def _pieces(track: Track, volume: CtVolume, side: FemurSide) -> tuple[Box, ...]:
         slices = range(start, min(start + step, top))
         line = [below + slope * z * slice_mm for z in slices if z not in sections]
         found = [sections[z] for z in slices if z in sections]
-        low = [c - CONDYLE_REACH_MM for c in line] + [np.array(s.low_yx_mm) for s in found]
-        high = [c + CONDYLE_REACH_MM for c in line] + [np.array(s.high_yx_mm) for s in found]
-        ends = np.min(low, axis=0) - MARGIN_MM, np.max(high, axis=0) + MARGIN_MM
+        low = [c - CONDYLE_REACH_MM for c in line]
+        low += [np.array(s.low_yx_mm) - MARGIN_MM for s in found]
+        high = [c + CONDYLE_REACH_MM for c in line]
+        high += [np.array(s.high_yx_mm) + MARGIN_MM for s in found]
+        ends = np.min(low, axis=0), np.max(high, axis=0)
         pieces.append(_pixels(*ends, (start, slices.stop), volume))
     upper = _proximal_outline(track, volume, side)
     return (*pieces, _pixels(*upper, (top, _above_head(track, volume)), volume))

@@ -165,7 +165,7 @@ def to_network_grid(volume: CtVolume, crop: FemurCrop, spacing_mm: SpacingMm) ->
     flipped = source.flip_x() if crop.side is FemurSide.RIGHT else source
     target = network_geometry(flipped, spacing_mm)
     hu = resample(volume.hu[crop.box.slices], source, target, outside=AIR_HU)
-    # the lowest slices of a leaning crop are not those of the upright grid
+    # the slices of a leaning crop are not those of the upright grid
     upright = () if _leans(source) else crop.pieces
     pieces = tuple(_box_on(target, volume.geometry, piece) for piece in upright)
     return CroppedVolume(crop.side, hu, target, crop.bone_lps_mm, pieces)

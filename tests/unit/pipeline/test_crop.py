@@ -133,6 +133,9 @@ def test_below_a_track_that_starts_high_there_is_room_for_condyles() -> None:
     assert crop.pieces[0].start_zyx[0] == 0
     assert crop.pieces[0].shape_zyx[2] * SPACING.x >= 116
     assert crop.pieces[1].shape_zyx[2] * SPACING.x < 80
+    for piece in crop.pieces:
+        assert all(a >= b for a, b in zip(piece.start_zyx, crop.box.start_zyx, strict=True))
+        assert piece.within(crop.box.stop_zyx)
 
 
 @pytest.mark.parametrize("columns", [400, 399])
