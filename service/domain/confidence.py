@@ -13,7 +13,7 @@ class SurfaceConfidence(Frozen):
             0 (sure) to 1.
         expected_dice: the Dice coefficient that goes with it, of the endosteal surface with both
             entropies, by the network file's own fit to cases with a reference; null where the file
-            holds none, and where ``METAL`` is an error: none of those cases held metal.
+            holds none, and where ``METAL`` is flagged: none of those cases held metal.
     """
 
     entropy_bits: float

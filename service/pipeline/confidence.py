@@ -66,16 +66,16 @@ def expected_dice(doubt_bits: float, fit: DiceFit) -> float:
 
 
 def femur_confidence(
-    networks: Networks, outer: Surface, inner: Surface | None, at_metal: bool = False
+    networks: Networks, outer: Surface, inner: Surface | None, has_metal: bool = False
 ) -> FemurConfidence:
     """Of both surfaces of one femur; the endosteal one's is None where none was found.
 
-    At metal no Dice is expected: the fits are of femurs without it, and the networks are sure of
-    its sharp edges.
+    With metal in the crop no Dice is expected: the fits are of scans without it, and the networks
+    are sure of its sharp edges.
     """
 
     def of(entropy: float, doubt: float, fit: DiceFit | None) -> SurfaceConfidence:
-        dice = None if fit is None or at_metal else expected_dice(doubt, fit)
+        dice = None if fit is None or has_metal else expected_dice(doubt, fit)
         return SurfaceConfidence(entropy_bits=entropy, expected_dice=dice)
 
     bits = surface_entropy_bits(outer)

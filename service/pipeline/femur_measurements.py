@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from service.domain.calibration import Calibration
-from service.domain.findings import FlagCode
 from service.domain.imaging import (
     FemurMasks,
     FemurRegion,
@@ -25,6 +24,7 @@ from service.pipeline.cortical_thickness import ThicknessMap, thickness_map
 from service.pipeline.densitometry import measure_density
 from service.pipeline.dimensions import measure_dimensions
 from service.pipeline.left_femur import LeftFemur, left_femur
+from service.pipeline.metal import has_metal
 from service.pipeline.projected_density import project
 from service.pipeline.section_plane import (
     SectionPlane,
@@ -107,12 +107,12 @@ def _in_patient(local: ThicknessMap, femur: LeftFemur) -> SurfaceThickness:
 
 def _null_regions(regions: FemurRegions) -> NullRegions:
     null = frozenset(FemurRegion) - {FemurRegion(v) for v in np.unique(regions.labels) if v}
-    has_metal = any(flag.code is FlagCode.METAL for flag in regions.flags)
+    metal = has_metal(regions)
     is_bounded = regions.geometry.planes.neck_trochanter is not None
     return NullRegions(
         any_cause=null,
-        dropped=null if is_bounded or has_metal else frozenset(),
-        by_metal=null if has_metal else frozenset(),
+        dropped=null if is_bounded or metal else frozenset(),
+        by_metal=null if metal else frozenset(),
     )
 
 

@@ -64,9 +64,9 @@ def exclude_metal(regions: FemurRegions, masks: FemurMasks, hu: HuArray) -> Femu
     return replace(regions, labels=labels, flags=(*regions.flags, flag))
 
 
-def is_at_metal(regions: FemurRegions) -> bool:
-    """Whether ``exclude_metal`` found metal in or at what would have been measured."""
-    return any(f.code is FlagCode.METAL and f.severity is Severity.ERROR for f in regions.flags)
+def has_metal(regions: FemurRegions) -> bool:
+    """Whether ``exclude_metal`` found metal in the crop."""
+    return any(flag.code is FlagCode.METAL for flag in regions.flags)
 
 
 def find_metal(hu: HuArray, geometry: VolumeGeometry) -> BoolArray:

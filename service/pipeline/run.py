@@ -35,7 +35,7 @@ from service.pipeline.crop import find_femurs
 from service.pipeline.femur_measurements import measure_femur
 from service.pipeline.masks import cuts_of
 from service.pipeline.measurements import measure
-from service.pipeline.metal import exclude_metal, is_at_metal
+from service.pipeline.metal import exclude_metal, has_metal
 from service.pipeline.plausibility import plausibility_flags
 from service.pipeline.probabilities import plan_windows
 from service.pipeline.regions import divide
@@ -230,7 +230,7 @@ def _analyse_femur(
     volumes = measure(masks, regions)
     measured = measure_femur(masks, hu, regions, calibration)
     delivered = inner if masks.endosteal.any() else None
-    confidence = femur_confidence(cascade.networks, outer, delivered, is_at_metal(regions))
+    confidence = femur_confidence(cascade.networks, outer, delivered, has_metal(regions))
     flags = (
         *doubts(confidence, outer, delivered),
         *plausibility_flags(volumes),

@@ -107,11 +107,15 @@ def test_the_endosteal_dice_is_expected_by_both_surfaces_entropies() -> None:
     assert found.endosteal.expected_dice == pytest.approx(1 - 0.0811278 - 0.0405639, abs=1e-5)
 
 
-def test_at_metal_the_entropy_stands_and_no_dice_is_expected() -> None:
+def test_with_metal_the_entropy_stands_and_no_dice_is_expected() -> None:
     unsure = surface(0.75, 0.25)
-    found = femur_confidence(networks(A_TENTH), unsure, unsure, at_metal=True)
-    assert found.periosteal.entropy_bits == pytest.approx(0.811278, abs=1e-5)
-    assert found.periosteal.expected_dice is None
+    fitted = ThresholdNetwork(ModelContract(role="endosteal", dice_fit=A_TENTH), 0.0, 1.0)
+    both = Networks(networks(A_TENTH).periosteal, fitted)
+    found = femur_confidence(both, unsure, unsure, has_metal=True)
+    assert found.endosteal is not None
+    for own in (found.periosteal, found.endosteal):
+        assert own.entropy_bits == pytest.approx(0.811278, abs=1e-5)
+        assert own.expected_dice is None
 
 
 def test_a_low_expected_dice_is_flagged_with_its_value() -> None:

@@ -14,7 +14,7 @@ from service.domain.imaging import (
     FieldOfViewCuts,
     HuArray,
 )
-from service.pipeline.metal import exclude_metal, find_metal
+from service.pipeline.metal import exclude_metal, find_metal, has_metal
 from service.pipeline.regions import divide
 from tests.builders.femur_shapes import (
     NECK_AXIS,
@@ -114,6 +114,15 @@ def test_a_clip_away_from_the_bone_is_told_of(masks: FemurMasks, regions: FemurR
     # 27 voxels of 1.5 mm
     assert "0.09 cm3" in flag.message
     assert "not at it" in flag.message
+
+
+def test_metal_anywhere_in_the_crop_counts_as_metal(
+    masks: FemurMasks, regions: FemurRegions
+) -> None:
+    assert not has_metal(exclude_metal(regions, masks, ct(masks)))
+    hu = ct(masks)
+    hu[2:6, 2:6, 2:6] = 4000
+    assert has_metal(exclude_metal(regions, masks, hu))
 
 
 def test_metal_in_a_femur_without_regions_is_an_error(
