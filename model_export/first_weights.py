@@ -65,7 +65,8 @@ def _of_published(path: Path, config: TrainingConfig) -> FirstWeights:
     try:
         model = onnx.load(str(path))
         (text,) = [entry.value for entry in model.metadata_props if entry.key == METADATA_KEY]
-        trained_on = ModelContract.model_validate_json(text).trained_on.removesuffix(PUBLIC_CREDIT)
+        told = ModelContract.model_validate_json(text).trained_on
+        trained_on = told.removesuffix(PUBLIC_CREDIT).removesuffix(".")
     except (OSError, DecodeError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise RunError(f"{path} cannot be read as a published network: {reason}") from error

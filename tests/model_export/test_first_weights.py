@@ -100,6 +100,7 @@ def test_the_cases_of_a_published_network_are_told_and_their_credit_given_once(
     publish(plan.run, again)
 
     told = read_model(again).contract.trained_on
+    assert ".;" not in told
     assert "1 phantom femurs, first weights of a published network on 3 annotated real" in told
     assert told.count("CC BY 3.0") == 1
     assert told == contract_of(load_checkpoint(plan.run)).trained_on
