@@ -50,7 +50,7 @@ def provenance() -> Provenance:
         ModelUsed(role=role, sha256="0" * 64, provider="CPUExecutionProvider")
         for role in ("periosteal", "endosteal")
     )
-    return Provenance(femurct_version="0.1.0", input_sha256="1" * 64, models=models, stride_z=16)
+    return Provenance(femurct_version="0.1.0", input_sha256="1" * 64, models=models, stride_z=None)
 
 
 def volumes(*, complete: bool = True) -> RegionalVolumes:

@@ -129,6 +129,7 @@ def test_a_group_names_its_side_and_what_measured_it(
         (algorithm,) = segment.SegmentationAlgorithmIdentificationSequence
         assert (algorithm.AlgorithmName, algorithm.AlgorithmVersion) == ("femurct", "0.1.0")
         assert "periosteal_sha256=" + "0" * 64 in algorithm.AlgorithmParameters
+        assert "stride_z=default" in algorithm.AlgorithmParameters
 
 
 def test_neither_file_takes_over_the_preamble_of_the_ct(tmp_path: Path) -> None:
