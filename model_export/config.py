@@ -258,7 +258,7 @@ DEPARTURES: dict[ConfigurationName, Departure] = {
         "cpu", {**LATER_ROUND, "background_share": 0.2, "augmentation": THICK_SLICES}
     ),
     # A last round for windows deeper than the patches of the others: at twice their depth most
-    # voxels lie far from an end of the patch, as they do in use. Also for pixels of up to 3 mm.
+    # voxels lie far from an end of the patch, as they do in use. Also for pixels of up to 3.2 mm.
     "cpu-deep": Departure(
         "cpu",
         {

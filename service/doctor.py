@@ -17,8 +17,8 @@ from service.settings import Settings
 OLDEST_PYTHON = (3, 11)
 
 RUN_MEMORY_GIB = 2.5
-"""Free memory that a run on 512 x 512 x 250 voxels needs (measured: 1.5 GiB in OpenVINO, 1.8 in
-ONNX Runtime)."""
+"""Free memory that a run on 512 x 512 x 250 voxels needs (measured: 1.9 GiB, see
+docs/benchmarks.md)."""
 
 RESULT_DISK_GIB = 1.0
 """Free space for results and the broker's file, beside the largest upload."""
