@@ -45,7 +45,8 @@ class ModelContract(BaseModel):
         spacing_mm: voxel spacing (z, y, x) in mm (paper, section 4: 0.8 x 0.8 x 0.987).
         window_zyx: the paper's window (section 2.3: 192 x 192 x 64).
         size_multiple: four halvings, so each side is a multiple of 16.
-        outside_hu: HU outside the periosteal mask for the endosteal network, and as padding.
+        outside_hu: HU outside the periosteal mask for the endosteal network; a window of
+            nothing else is not run.
         configuration_sha256: of the training configuration.
         git_revision: of the code that exported the file.
         trained_on: one sentence on the data.

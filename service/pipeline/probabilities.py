@@ -118,8 +118,8 @@ def probability_map(
     """Run one network over a crop and average overlapping windows.
 
     Args:
-        crop: HU on the contract's grid; where it is smaller than a window it is padded with the
-            contract's ``outside_hu``, evenly on both sides.
+        crop: HU on the contract's grid; where it is smaller than a window it is padded evenly on
+            both sides with its outermost voxels: bone that its end cuts does not end there.
         predictor: the network.
         stride_z: see ``plan_windows``.
         after_window: called after each window, run or left out; may raise to stop.
@@ -131,8 +131,8 @@ def probability_map(
     plan = plan_windows(crop, predictor.contract, stride_z)
     z, y, x = (p + n for p, n in zip(plan.padding_zyx, crop.hu.shape, strict=True))
     inner = Box(plan.padding_zyx, (z, y, x))
-    hu = np.full(plan.padded_zyx, fill, dtype=np.float32)
-    hu[inner.slices] = crop.hu
+    ends = zip(inner.start_zyx, plan.padded_zyx, inner.stop_zyx, strict=True)
+    hu = np.pad(crop.hu, [(before, n - stop) for before, n, stop in ends], mode="edge")
     total = np.zeros_like(hu)
     weight_sum = np.zeros_like(hu)
     for start, windows in groupby(plan.boxes, key=lambda box: box.start_zyx[0]):

@@ -198,6 +198,19 @@ def test_a_window_of_nothing_but_fill_is_not_run() -> None:
     assert not result.values.any()
 
 
+def test_bone_that_the_end_of_the_crop_cuts_goes_on_in_the_padding() -> None:
+    class Recorder(ClippedHu):
+        def predict(self, hu: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+            self.seen = hu
+            return super().predict(hu)
+
+    network, volume = Recorder(), crop((12, 32, 31))
+    probability_map(volume, network, 8, lambda: None)
+    # two slices before and two after; no column before and one after
+    np.testing.assert_array_equal(network.seen[[0, 1, 14, 15], :, :31], volume.hu[[0, 0, 11, 11]])
+    np.testing.assert_array_equal(network.seen[2:14, :, 31], volume.hu[:, :, 30])
+
+
 def test_the_listener_can_stop_between_windows() -> None:
     def stop() -> None:
         raise KeyboardInterrupt
