@@ -38,7 +38,6 @@ NARROWEST = 96
 """Voxels in y and x that a window spans at least where the crop does: the networks were trained on
 patches as wide."""
 
-
 MARKED = 0.5
 """Where no voxel's probability is above, there is no femur; Otsu's method presumes the same."""
 
