@@ -54,7 +54,7 @@ class Settings(BaseSettings):
         default_factory=lambda: Path(__file__).parent / "weights",
         description="folder with periosteal.onnx and endosteal.onnx",
     )
-    provider: Literal["auto", "cuda", "openvino", "cpu"] = Field(
+    provider: Literal["auto", "cuda", "openvino-int8", "openvino", "cpu"] = Field(
         default="auto", description="what runs the networks; auto takes the fastest that is there"
     )
     threads: int = Field(

@@ -14,20 +14,22 @@ import numpy.typing as npt
 
 from service.adapters.cpu_limit import cpu_limit
 from service.adapters.model_files import read_model
-from service.adapters.openvino_session import OpenvinoSession
+from service.adapters.openvino_session import OpenvinoSession, has_bfloat16
 from service.adapters.ort_session import CPU, CUDA, OrtSession, missing_for_cuda
-from service.domain.model_contract import ModelFile
+from service.domain.model_contract import ModelContract, ModelFile
 from service.errors import ModelError
 
 logger = logging.getLogger(__name__)
 
-ProviderChoice = Literal["auto", "cuda", "openvino", "cpu"]
+ProviderChoice = Literal["auto", "cuda", "openvino-int8", "openvino", "cpu"]
 
+OPENVINO_INT8 = "OpenVINO int8"
 OPENVINO = "OpenVINO"
 
 CANDIDATES: dict[ProviderChoice, tuple[str, ...]] = {
-    "auto": (CUDA, OPENVINO, CPU),
+    "auto": (CUDA, OPENVINO_INT8, OPENVINO, CPU),
     "cuda": (CUDA,),
+    "openvino-int8": (OPENVINO_INT8,),
     "openvino": (OPENVINO,),
     "cpu": (CPU,),
 }
@@ -44,7 +46,8 @@ class RuntimeOptions:
     """What runs the networks.
 
     Attributes:
-        provider: ``auto`` takes the first that works of CUDA, OpenVINO and ONNX Runtime's own CPU.
+        provider: ``auto`` takes the first that works of CUDA, OpenVINO on int8, OpenVINO in float32
+            and ONNX Runtime's own CPU.
         threads: CPU threads per network; 0 for as many as the container may use.
     """
 
@@ -57,7 +60,7 @@ class OnnxPredictor:
 
     Attributes:
         contract: what the file promises.
-        provider: what runs it: OPENVINO, or its name in ONNX Runtime.
+        provider: what runs it: OPENVINO_INT8, OPENVINO, or its name in ONNX Runtime.
         skipped: each faster one, and why it was not taken.
         sha256: of the file.
     """
@@ -118,11 +121,11 @@ def load_predictor(
     skipped: list[str] = []
     smallest = np.zeros((model.contract.size_multiple,) * 3, np.float32)
     for provider in CANDIDATES[options.provider]:
-        if missing := _missing(provider):
+        if missing := _missing(provider, model.contract):
             skipped.append(f"{provider}: {missing}")
             continue
         try:
-            session = _session(path, provider, options.threads or cpu_limit())
+            session = _session(path, model.contract, provider, options.threads or cpu_limit())
             predictor = OnnxPredictor(session, model, provider, tuple(skipped))
             predictor.predict(smallest)
         except Exception as error:  # the runtimes' errors share no other base class
@@ -134,17 +137,23 @@ def load_predictor(
     raise ModelError(f"no provider could load {path.name} ({'; '.join(skipped)})")
 
 
-def _missing(provider: str) -> str:
-    """What a provider needs and this machine lacks; empty where it is worth a try."""
+def _missing(provider: str, contract: ModelContract) -> str:
+    """What a provider needs and this machine or file lacks; empty where it is worth a try."""
     if provider == CUDA:
         return missing_for_cuda()
-    if provider == OPENVINO and find_spec("openvino") is None:
+    if provider in (OPENVINO_INT8, OPENVINO) and find_spec("openvino") is None:
         return "the package openvino is not installed"
+    if provider == OPENVINO_INT8 and not contract.int8_largest:
+        return "the file is not calibrated for it (`python -m model_export calibrate`)"
+    if provider == OPENVINO_INT8 and not has_bfloat16():
+        return "this CPU has no bfloat16"
     return ""
 
 
-def _session(path: Path, provider: str, threads: int) -> Session:
+def _session(path: Path, contract: ModelContract, provider: str, threads: int) -> Session:
     """A session on one provider; raises what its runtime raises where it does not work."""
+    if provider == OPENVINO_INT8:
+        return OpenvinoSession(path, threads, contract.int8_largest)
     if provider == OPENVINO:
         return OpenvinoSession(path, threads)
     return OrtSession(path, provider, threads)

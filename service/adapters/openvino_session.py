@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+
+from service.adapters.openvino_int8 import quantise
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -27,21 +30,26 @@ class OpenvinoSession:
     Args:
         path: the file.
         threads: to compute on.
+        int8_largest: see ``ModelContract``; where there are any, those convolutions are computed
+            on int8 and the rest in bfloat16, else all in float32.
 
     Raises:
         RuntimeError: OpenVINO cannot read the file.
+        ValueError: ``int8_largest`` names what is not in it.
     """
 
     _holder: ClassVar[OpenvinoSession | None] = None
 
-    def __init__(self, path: Path, threads: int) -> None:
+    def __init__(self, path: Path, threads: int, int8_largest: Mapping[str, float] = {}) -> None:
         self._model = _core().read_model(path)
+        if int8_largest:
+            quantise(self._model, int8_largest)
         self._properties = {
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": 1,
             "ENABLE_CPU_PINNING": False,
-            # CPUs that have bfloat16 or float16 would compute in it, and the masks would differ
-            "INFERENCE_PRECISION_HINT": "f32",
+            # without a hint it is the CPU that chooses, and masks would differ without a word
+            "INFERENCE_PRECISION_HINT": "bf16" if int8_largest else "f32",
         }
         self._shape: tuple[int, ...] = ()
         self._request: Any = None
@@ -75,6 +83,11 @@ class OpenvinoSession:
     def _let_go(self) -> None:
         """Give back the working memory; the next call compiles anew."""
         self._shape, self._request = (), None
+
+
+def has_bfloat16() -> bool:
+    """Whether the CPU multiplies in bfloat16; all that do also have the integer products (VNNI)."""
+    return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 @cache

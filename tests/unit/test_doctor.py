@@ -37,7 +37,7 @@ def test_a_provider_that_was_passed_over_is_named_with_its_reason(
 ) -> None:
     monkeypatch.setattr(
         "service.adapters.onnx_predictor._missing",
-        lambda provider: "" if provider.startswith("CPU") else "not here",
+        lambda provider, contract: "" if provider.startswith("CPU") else "not here",
     )
     weights = write_threshold_networks(tmp_path / "weights")
 
@@ -46,7 +46,7 @@ def test_a_provider_that_was_passed_over_is_named_with_its_reason(
 
     assert checks["provider"].found == (
         "CPUExecutionProvider (FEMURCT_PROVIDER=auto); not CUDAExecutionProvider: not here; "
-        "not OpenVINO: not here"
+        "not OpenVINO int8: not here; not OpenVINO: not here"
     )
 
 

@@ -10,6 +10,7 @@ from service.adapters.onnx_predictor import (
     RuntimeOptions,
     load_predictor,
 )
+from service.domain.model_contract import ModelContract
 from service.errors import ModelError
 
 onnx = pytest.importorskip("onnx", reason="needs the `train` extra: pip install femurct[train]")
@@ -25,7 +26,7 @@ def on_cpu(request: pytest.FixtureRequest) -> RuntimeOptions:
     """Each runtime that needs no GPU."""
     choice: ProviderChoice = request.param
     for provider in CANDIDATES[choice]:
-        if missing := onnx_predictor._missing(provider):
+        if missing := onnx_predictor._missing(provider, ModelContract(role="periosteal")):
             pytest.skip(missing)
     return RuntimeOptions(provider=choice, threads=1)
 
@@ -96,26 +97,67 @@ def test_auto_tries_openvino_after_cuda_and_says_why_each_was_skipped(
     open_session = onnx_predictor._session
     tried = []
 
-    def session(path: Path, provider: str, threads: int) -> object:
+    def session(path: Path, contract: ModelContract, provider: str, threads: int) -> object:
         tried.append(provider)
         if provider != onnx_predictor.CPU:
             raise RuntimeError("libcudnn.so.9 not found\nmore")
-        return open_session(path, provider, threads)
+        return open_session(path, contract, provider, threads)
 
-    monkeypatch.setattr(onnx_predictor, "_missing", lambda provider: "")
+    monkeypatch.setattr(onnx_predictor, "_missing", lambda provider, contract: "")
     monkeypatch.setattr(onnx_predictor, "_session", session)
 
     network = load_predictor(weights / "periosteal.onnx", "periosteal", RuntimeOptions())
 
-    assert tried == [onnx_predictor.CUDA, onnx_predictor.OPENVINO, onnx_predictor.CPU]
+    assert tuple(tried) == CANDIDATES["auto"]
     assert network.provider == onnx_predictor.CPU
     assert network.skipped == (
         "CUDAExecutionProvider: libcudnn.so.9 not found",
+        "OpenVINO int8: libcudnn.so.9 not found",
         "OpenVINO: libcudnn.so.9 not found",
     )
     assert [record.getMessage() for record in caplog.records] == [
         f"the periosteal network does not run on {reason}" for reason in network.skipped
     ]
+
+
+@pytest.fixture
+def on_int8(monkeypatch: pytest.MonkeyPatch) -> RuntimeOptions:
+    """OpenVINO on int8, on a CPU that is taken to have bfloat16."""
+    pytest.importorskip("openvino", reason="made for x86 only")
+    monkeypatch.setattr(onnx_predictor, "has_bfloat16", lambda: True)
+    return RuntimeOptions(provider="openvino-int8", threads=1)
+
+
+def test_the_shipped_networks_are_calibrated_and_keep_their_surface_on_int8(
+    on_int8: RuntimeOptions,
+) -> None:
+    """A ball of bone in water: both networks mark it alike on int8 and in float32."""
+    z, y, x = np.ogrid[-32:32, -32:32, -32:32]
+    radius = np.sqrt(z * z + y * y + x * x)
+    hu = np.where(radius < 24, np.where(radius > 21, 900.0, 250.0), 0.0).astype(np.float32)
+    for role in ("periosteal", "endosteal"):
+        path = SHIPPED_WEIGHTS / f"{role}.onnx"
+        rounded = load_predictor(path, role, on_int8)
+        exact = load_predictor(path, role, RuntimeOptions(provider="openvino", threads=1))
+        assert rounded.provider == "OpenVINO int8"
+        difference = rounded.predict(hu) - exact.predict(hu)
+        assert 0 < float(np.abs(difference).mean()) < 0.01
+
+
+def test_a_file_without_calibration_runs_in_float32(weights: Path, on_int8: RuntimeOptions) -> None:
+    with pytest.raises(ModelError, match=r"not calibrated for it \(`python -m model_export"):
+        load_predictor(weights / "periosteal.onnx", "periosteal", on_int8)
+    network = load_predictor(weights / "periosteal.onnx", "periosteal", RuntimeOptions())
+    assert network.provider != "OpenVINO int8"
+
+
+def test_a_cpu_without_bfloat16_computes_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openvino", reason="made for x86 only")
+    monkeypatch.setattr(onnx_predictor, "has_bfloat16", lambda: False)
+    monkeypatch.setattr(onnx_predictor, "missing_for_cuda", lambda: "no CUDA device answers")
+    network = load_predictor(SHIPPED_WEIGHTS / "endosteal.onnx", "endosteal", RuntimeOptions())
+    assert network.provider == "OpenVINO"
+    assert "OpenVINO int8: this CPU has no bfloat16" in network.skipped
 
 
 def test_the_other_surfaces_network_is_refused(weights: Path) -> None:
@@ -153,7 +195,9 @@ def test_a_network_that_returns_nan_is_stopped(weights: Path, on_cpu: RuntimeOpt
 def test_a_runtime_that_returns_nan_is_not_chosen(
     weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(path: Path, provider: str, threads: int) -> onnx_predictor.Session:
+    def broken(
+        path: Path, contract: ModelContract, provider: str, threads: int
+    ) -> onnx_predictor.Session:
         return lambda hu: np.full_like(hu, np.nan)
 
     monkeypatch.setattr(onnx_predictor, "_session", broken)
@@ -167,7 +211,9 @@ def test_without_a_number_of_threads_all_cpus_of_the_container_are_used(
 ) -> None:
     given = []
 
-    def session(path: Path, provider: str, threads: int) -> onnx_predictor.Session:
+    def session(
+        path: Path, contract: ModelContract, provider: str, threads: int
+    ) -> onnx_predictor.Session:
         given.append(threads)
         return lambda hu: hu
 
