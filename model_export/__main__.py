@@ -167,6 +167,18 @@ def export(
     typer.echo(f"{out}: largest difference between torch and ONNX Runtime {difference:.1e}")
 
 
+@app.command()
+def calibrate(
+    network: Annotated[Path, typer.Option(help="A published ONNX file; replaced.")],
+    cases: Annotated[Path, typer.Option(help="Folder of case files, some twenty of them.")],
+) -> None:
+    """Measure what int8 needs to know of a network's values and write it into its file."""
+    from model_export import calibration
+
+    bounds = calibration.calibrate(network, case_files(cases)).int8_largest
+    typer.echo(f"{network}: {len(bounds)} tensors on int8")
+
+
 @app.command(name="pseudo-label")
 def pseudo_label(
     series: Annotated[list[Path], typer.Argument(help="Zips of DICOM files, a series each.")],

@@ -1,0 +1,117 @@
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from model_export.calibration import best_bound, calibrate, seen_by_convolutions
+from model_export.cases import CaseError, TrainingCase
+from model_export.checkpoint import Checkpoint
+from model_export.config import TrainingConfig
+from model_export.onnx_export import publish, weights_sha256
+from model_export.vnet import VNet
+from service.adapters.model_files import read_model
+from service.errors import ModelError
+
+
+def bound_of(values: list[tuple[float, int]]) -> float:
+    """The best bound of values that occur so often."""
+    counts = np.zeros(round(256 * max(value for value, _ in values)) + 1, np.int64)
+    for value, often in values:
+        counts[round(256 * value)] += often
+    return best_bound(counts)
+
+
+def test_values_spread_evenly_are_not_cut_off() -> None:
+    assert bound_of([(n / 16, 1) for n in range(65)]) == pytest.approx(4, abs=0.05)
+
+
+def test_one_value_in_a_billion_is_cut_off() -> None:
+    assert bound_of([*((n / 16, 10**8) for n in range(65)), (40.0, 1)]) < 5
+
+
+def test_a_value_that_is_common_is_kept() -> None:
+    assert bound_of([*((n / 16, 100) for n in range(65)), (40.0, 1000)]) > 39
+
+
+@pytest.fixture
+def network(tmp_path: Path, tiny: TrainingConfig) -> Path:
+    """A published endosteal network that was not trained."""
+    torch.manual_seed(0)
+    config = tiny.model_copy(update={"role": "endosteal", "channels": (4, 4, 8, 8, 8)})
+    Checkpoint(
+        configuration=config.model_dump_json(),
+        network=VNet(config.channels).state_dict(),
+        optimizer={},
+        step=1,
+        seconds=1.0,
+        norm_frozen=True,
+        finished=True,
+        cases="2 tubes",
+    ).save(tmp_path / "checkpoint.pt")
+    publish(tmp_path, tmp_path / "endosteal.onnx")
+    return tmp_path / "endosteal.onnx"
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> Path:
+    """A bar of bone through noise, shorter than a window."""
+    hu = np.random.default_rng(0).normal(0, 50, (48, 64, 64)).astype(np.int16)
+    mask = np.zeros(hu.shape, np.uint8)
+    mask[4:40, 20:40, 24:36] = 1
+    hu[mask > 0] += 900
+    trust = np.full_like(mask, 2)
+    surface = np.argwhere(mask).astype(np.int16)[:10]
+    return TrainingCase("bar_left", "phantom", hu, mask, mask, trust, surface).save(tmp_path)
+
+
+def test_the_head_the_transposed_convolutions_and_the_scaled_hu_are_not_quantised(
+    network: Path, case: Path
+) -> None:
+    bounds = calibrate(network, [case]).int8_largest
+
+    seen = seen_by_convolutions(onnx.load(str(network)).graph)
+    assert len(seen) == 22, (
+        "by convolutions of 3x3x3 voxels, each part of a concatenation by itself"
+    )
+    assert set(seen) - set(bounds) == {"/Mul_output_0", "/network/first/Add_output_0"}
+    assert all(0 < bound < 100 for bound in bounds.values())
+
+
+def test_a_calibrated_file_keeps_its_weights_and_the_rest_of_its_contract(
+    network: Path, case: Path
+) -> None:
+    before, weights = read_model(network).contract, weights_sha256(network)
+
+    told = calibrate(network, [case])
+
+    after = read_model(network).contract
+    assert after == told != before
+    assert after.model_copy(update={"int8_largest": {}}) == before
+    assert weights_sha256(network) == weights
+
+
+def test_bounds_are_those_of_what_the_network_sees_in_the_cascade(
+    network: Path, case: Path, tmp_path: Path
+) -> None:
+    """Outside the mask it sees one value, so HU there change nothing."""
+    bounds = calibrate(network, [case]).int8_largest
+    with np.load(case) as arrays:
+        loud = dict(arrays)
+    loud["hu"][loud["periosteal"] == 0] = 1400
+    np.savez(tmp_path / "loud_left.npz", **loud)
+    assert calibrate(network, [tmp_path / "loud_left.npz"]).int8_largest == bounds
+
+
+def test_no_case_to_calibrate_on_is_refused(network: Path) -> None:
+    with pytest.raises(CaseError, match="no case file to calibrate on"):
+        calibrate(network, [])
+
+
+def test_a_file_without_contract_is_refused(network: Path, case: Path) -> None:
+    model = onnx.load(str(network))
+    del model.metadata_props[:]
+    onnx.save(model, str(network))
+    with pytest.raises(ModelError, match=r"endosteal\.onnx holds no femurct contract"):
+        calibrate(network, [case])
