@@ -1,8 +1,9 @@
 """One window of the periosteal network in each runtime: same weights, same run, ratios.
 
 ``python -m tests.benchmarks.window_runtimes`` prints Markdown; it needs PyTorch. Runtimes take
-turns, so that whatever else the machine does slows all alike, and the fastest of each counts. The
-machine's peak is the faster of NumPy's and PyTorch's product of two square float32 matrices.
+turns, so that whatever else the machine does slows all alike, and the fastest of each counts. All
+but int8 compute the same, which is checked; for int8 see ``int8_agreement``. The machine's peak is
+the faster of NumPy's and PyTorch's product of two square float32 matrices.
 ``OMP_NUM_THREADS=1 FEMURCT_THREADS=1`` compares them on one thread.
 """
 
@@ -19,7 +20,12 @@ import torch
 import typer
 
 from service.adapters.cpu_limit import cpu_limit
-from service.adapters.onnx_predictor import RuntimeOptions, load_predictor
+from service.adapters.onnx_predictor import (
+    OPENVINO_INT8,
+    ProviderChoice,
+    RuntimeOptions,
+    load_predictor,
+)
 from service.settings import Settings
 from tests.benchmarks.phantom_accuracy import markdown
 from tests.benchmarks.torch_network import TorchNetwork
@@ -28,7 +34,7 @@ MATRIX = 3072
 """Rows and columns of the matrices multiplied: 113 MB in all, beyond any cache."""
 
 SAME = 1e-4
-"""Largest difference of a probability between runtimes; the exporter's tolerance."""
+"""Largest difference of a probability between float32 runtimes; the exporter's tolerance."""
 
 Predict = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 
@@ -64,13 +70,12 @@ def runtimes(settings: Settings) -> dict[str, Predict]:
     threads = settings.threads or cpu_limit()
     torch.set_num_threads(threads)
     path = settings.weights_dir / "periosteal.onnx"
-    ort = load_predictor(path, "periosteal", RuntimeOptions("cpu", threads))
-    ours = load_predictor(path, "periosteal", RuntimeOptions(settings.provider, threads))
+    choices: tuple[ProviderChoice, ...] = ("cpu", "openvino", settings.provider)
+    loaded = [load_predictor(path, "periosteal", RuntimeOptions(c, threads)) for c in choices]
     return {
         "PyTorch": TorchNetwork(path, channels_last=False).predict,
         "PyTorch, channels last": TorchNetwork(path, channels_last=True).predict,
-        "ONNX Runtime, CPU": ort.predict,
-        f"ours: {ours.provider}": ours.predict,
+        **{network.provider: network.predict for network in loaded},
     }
 
 
@@ -80,13 +85,13 @@ def best_seconds(
     """The least of each over all rounds; one before the first, which plans, is not timed.
 
     Raises:
-        ValueError: two runtimes differ by more than SAME.
+        ValueError: two float32 runtimes differ by more than SAME.
     """
     reference = None
     for name, predict in candidates.items():
         found = predict(window)
         reference = found if reference is None else reference
-        if float(np.abs(found - reference).max()) > SAME:
+        if name != OPENVINO_INT8 and float(np.abs(found - reference).max()) > SAME:
             raise ValueError(f"{name} computes something else; check that its weights are the same")
     seconds: dict[str, list[Seconds]] = {name: [] for name in candidates}
     for _ in range(rounds):

@@ -84,7 +84,7 @@ class RememberingPredictor:
 
 
 class Comparison(NamedTuple):
-    """One femur of one scheme against stride 1; NaN for volumes that were not measured.
+    """One femur of one scheme against the reference; NaN for volumes that were not measured.
 
     Attributes:
         dice: of the periosteal and of the endosteal mask.
@@ -126,7 +126,7 @@ def run_scheme(
 
 
 def compare(found: FemurResult, reference: FemurResult) -> Comparison:
-    """One femur against the same femur at stride 1; both in the same crop box."""
+    """One femur against the same femur of the reference; both in the same crop box."""
     own, other = found.masks, reference.masks
     held = measure(own, FemurRegions(held_labels(own, reference), reference.report.geometry, ()))
     differences = volume_differences(held, reference.report.volumes_cm3)
@@ -190,13 +190,20 @@ def rows(archive: Path, loaded: Networks, reference_stride: int) -> Iterator[lis
                 f"{archive.stem} {femur.crop.side}",
                 f"stride {stride}" if stride else "default",
                 f"{windows:.1f}",
-                f"{c.dice[0]:.5f}",
-                f"{c.dice[1]:.5f}",
-                f"{c.held_percent:.3f}",
-                f"{c.held_small_percent:.3f}",
-                f"{c.found_percent:.2f}",
-                "yes" if c.passes else "no",
+                *comparison_row(c),
             ]
+
+
+def comparison_row(c: Comparison) -> list[str]:
+    """The last columns of HEAD, from Dice on."""
+    return [
+        f"{c.dice[0]:.5f}",
+        f"{c.dice[1]:.5f}",
+        f"{c.held_percent:.3f}",
+        f"{c.held_small_percent:.3f}",
+        f"{c.found_percent:.2f}",
+        "yes" if c.passes else "no",
+    ]
 
 
 HEAD = [
