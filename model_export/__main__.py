@@ -170,12 +170,14 @@ def export(
 @app.command()
 def calibrate(
     network: Annotated[Path, typer.Option(help="A published ONNX file; replaced.")],
-    cases: Annotated[Path, typer.Option(help="Folder of case files, some twenty of them.")],
+    cases: Annotated[
+        Path, typer.Option(help="Folder of cases, or of train/, that no result is reported on.")
+    ],
 ) -> None:
     """Measure what int8 needs to know of a network's values and write it into its file."""
     from model_export import calibration
 
-    bounds = calibration.calibrate(network, case_files(cases)).int8_largest
+    bounds = calibration.calibrate(network, CaseSets.of_folder(cases).train).int8_bounds
     typer.echo(f"{network}: {len(bounds)} tensors on int8")
 
 

@@ -1,21 +1,24 @@
 """Bounds for computing a published network's convolutions on int8, put into its file.
 
 A bound is where a tensor's values are cut off before they are rounded to 256 steps from 0: the one
-with the least mean square error over windows of CT. Tensors that go below 0 keep their precision:
-the scaled HU, and the first stage's sum that carries them to the last. So does what smaller
-convolutions than 3x3x3 see: the head and the transposed ones, 5 % of the work, of which the last
-made half of the masks' difference.
+with the least mean square error over windows of CT. Only what cannot be below 0 has one, and only
+what 3x3x3 convolutions see. The rest stays in floating point: the scaled HU and the first stage's
+sum, which carries them to the last; the head; and the transposed convolutions, 3 % of the work, of
+which the last made half of the masks' difference.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime
+from google.protobuf.message import DecodeError
+from pydantic import ValidationError
 
 from model_export.cases import CaseError, TrainingCase, load_case
 from service.domain.model_contract import METADATA_KEY, ModelContract
@@ -27,8 +30,8 @@ WINDOW_ZYX = (64, 128, 112)
 HEIGHTS = (0.25, 0.8)
 """Of the windows' middles, as a part of the femur in view: in the shaft, in the proximal end."""
 
-STEPS_PER_UNIT = 256
-"""Of the histogram of a tensor's values."""
+STEPS_PER_UNIT = 4096
+"""Of the histogram of a tensor's values: far finer than the steps of int8 up to any bound."""
 
 KERNEL = [3, 3, 3]
 
@@ -38,46 +41,52 @@ LEVELS = 255
 CANDIDATES = np.linspace(0.1, 1.0, 181)
 """Bounds that are tried, as parts of the largest value seen."""
 
-FloatArray = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.int64]
 
 
 def calibrate(path: Path, cases: Sequence[Path]) -> ModelContract:
     """Measure the bounds over windows of the cases and write them into the file's contract.
 
     Args:
-        path: a published ONNX file; replaced.
+        path: a published ONNX file; replaced in one step.
         cases: case files, as ``prepare`` writes them; none of those that results are reported on.
 
     Returns:
         The new contract.
 
     Raises:
-        ModelError: the file holds no contract.
+        ModelError: the file is missing, is no ONNX, holds no contract, or has nothing to compute
+            on int8; it is left as it was.
         CaseError: there is no case, or one cannot be read.
     """
     if not cases:
         raise CaseError("no case file to calibrate on; write some with `prepare` or `phantom`")
-    model = onnx.load(str(path))
-    entries = [entry for entry in model.metadata_props if entry.key == METADATA_KEY]
-    if not entries:
-        raise ModelError(f"{path.name} holds no femurct contract; calibrate what `export` wrote")
-    contract = ModelContract.model_validate_json(entries[0].value)
+    model, contract = _opened(path)
     counts = _histograms(model, (window for case in cases for window in _windows(case, contract)))
-    largest = {name: round(best_bound(seen), 4) for name, seen in counts.items()}
-    contract = contract.model_copy(update={"int8_largest": largest})
-    entries[0].value = contract.model_dump_json()
-    onnx.save(model, str(path))
+    bounds = tuple(
+        (name, round(best_bound(seen), 4)) for name, seen in counts.items() if seen.any()
+    )
+    if not bounds:
+        raise ModelError(f"{path.name} has no 3x3x3 convolution whose input is never below 0")
+    contract = contract.model_copy(update={"int8_bounds": bounds})
+    onnx.helper.set_model_props(model, {METADATA_KEY: contract.model_dump_json()})
+    partial = path.with_suffix(".partial")
+    try:
+        onnx.save(model, str(partial))
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
     return contract
 
 
-def best_bound(counts: npt.NDArray[np.int64]) -> float:
+def best_bound(counts: Counts) -> float:
     """The bound with the least mean square error of what it cuts off and rounds.
 
     Args:
-        counts: how many values fell into each step of ``1 / STEPS_PER_UNIT`` from 0 on; not empty.
+        counts: how many values fell into each step of ``1 / STEPS_PER_UNIT`` from 0 on; not all 0.
     """
     values = (np.arange(counts.size) + 0.5) / STEPS_PER_UNIT
-    bounds: FloatArray = CANDIDATES * counts.size / STEPS_PER_UNIT
+    bounds = CANDIDATES * counts.size / STEPS_PER_UNIT
 
     def error(bound: float) -> float:
         step = bound / LEVELS
@@ -87,41 +96,62 @@ def best_bound(counts: npt.NDArray[np.int64]) -> float:
     return float(min(bounds, key=error))
 
 
-def seen_by_convolutions(graph: onnx.GraphProto) -> tuple[str, ...]:
-    """The tensors that convolutions of 3x3x3 voxels see, concatenated ones one by one."""
-    joined = {node.output[0]: node.input for node in graph.node if node.op_type == "Concat"}
+def tensors_for_int8(graph: onnx.GraphProto) -> tuple[str, ...]:
+    """What 3x3x3 convolutions see and cannot be below 0, concatenated tensors one by one."""
+    made_by = {output: node for node in graph.node for output in node.output}
+
+    def never_below_0(name: str) -> bool:
+        node = made_by.get(name)
+        if node is None or node.op_type not in ("Relu", "Add"):
+            return False
+        return node.op_type == "Relu" or all(map(never_below_0, node.input))
+
     names: dict[str, None] = {}
     for node in graph.node:
         kernel = {a.name: list(a.ints) for a in node.attribute}.get("kernel_shape")
         if node.op_type == "Conv" and kernel == KERNEL:
-            names.update(dict.fromkeys(joined.get(node.input[0], [node.input[0]])))
-    return tuple(names)
+            source = made_by.get(node.input[0])
+            joined = source if source is not None and source.op_type == "Concat" else None
+            names.update(dict.fromkeys(joined.input if joined else node.input[:1]))
+    return tuple(filter(never_below_0, names))
+
+
+def _opened(path: Path) -> tuple[onnx.ModelProto, ModelContract]:
+    """The file's graph and contract; raises ModelError."""
+    try:
+        model = onnx.load(str(path))
+    except (OSError, DecodeError) as error:
+        raise ModelError(f"{path} is missing or is no ONNX file") from error
+    texts = [entry.value for entry in model.metadata_props if entry.key == METADATA_KEY]
+    try:
+        return model, ModelContract.model_validate_json(texts[0] if texts else "")
+    except ValidationError as error:
+        raise ModelError(
+            f"{path.name} holds no contract of this femurct; calibrate what `export` wrote"
+        ) from error
 
 
 def _histograms(
     model: onnx.ModelProto, windows: Iterator[npt.NDArray[np.float32]]
-) -> Mapping[str, npt.NDArray[np.int64]]:
-    """How often each value occurs in each tensor that convolutions see, if none is below 0."""
-    names = seen_by_convolutions(model.graph)
+) -> dict[str, Counts]:
+    """How often each value above 0 occurs in each tensor that may be on int8."""
+    names = tensors_for_int8(model.graph)
     opened = onnx.ModelProto()
     opened.CopyFrom(model)
     opened.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
     session = onnxruntime.InferenceSession(
         opened.SerializeToString(), providers=["CPUExecutionProvider"]
     )
-    counts: dict[str, npt.NDArray[np.int64]] = {name: np.zeros(1, np.int64) for name in names}
-    for window in windows:
+    counts: dict[str, Counts] = {name: np.zeros(1, np.int64) for name in names}
+    for window in windows if names else ():
         for name, values in zip(names, session.run(list(names), {"hu": window}), strict=True):
-            if name in counts and values.min() < 0:
-                del counts[name]
-            elif name in counts:
-                new = np.bincount((values.ravel() * STEPS_PER_UNIT).astype(np.int64))
-                longer = max(new.size, counts[name].size)
-                counts[name] = _extended(counts[name], longer) + _extended(new, longer)
+            new = np.bincount((values[values > 0] * STEPS_PER_UNIT).astype(np.int64))
+            longer = max(new.size, counts[name].size)
+            counts[name] = _extended(counts[name], longer) + _extended(new, longer)
     return counts
 
 
-def _extended(counts: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.int64]:
+def _extended(counts: Counts, size: int) -> Counts:
     return np.pad(counts, (0, size - counts.size))
 
 
@@ -140,8 +170,7 @@ def _windows(path: Path, contract: ModelContract) -> Iterator[npt.NDArray[np.flo
 def _box(case: TrainingCase, height: float) -> tuple[slice, ...]:
     """Where a window lies whose middle is the femur's at some height."""
     slices = np.flatnonzero(case.periosteal.any(axis=(1, 2)))
-    z = int(np.quantile(slices, height))
-    z = int(slices[np.abs(slices - z).argmin()])
+    z = int(slices[np.abs(slices - np.quantile(slices, height)).argmin()])
     middle = (z, *(int(np.mean(at)) for at in np.nonzero(case.periosteal[z])))
     starts = [
         min(max(0, at - n // 2), max(0, length - n))

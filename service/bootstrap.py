@@ -221,7 +221,8 @@ class _ArchiveAnalysis:
     @cached_property
     def _networks(self) -> Networks:
         networks = load_networks(self._settings)
-        logging.getLogger(__name__).info("networks run on %s", networks.periosteal.provider)
+        providers = (networks.periosteal.provider, networks.endosteal.provider)
+        logging.getLogger(__name__).info("networks run on %s and %s", *providers)
         return networks
 
     def prepare(self) -> None:

@@ -66,9 +66,10 @@ def _networks(settings: Settings) -> Iterator[Check]:
         yield Check(
             f"{network.contract.role} network", True, f"contract kept, SHA-256 {network.sha256}"
         )
-    first = networks[0]
-    found = f"{first.provider} (FEMURCT_PROVIDER={settings.provider})"
-    yield Check("provider", True, "; not ".join((found, *first.skipped)))
+    found = " and ".join(dict.fromkeys(network.provider for network in networks))
+    skipped = dict.fromkeys(reason for network in networks for reason in network.skipped)
+    chosen = f"{found} (FEMURCT_PROVIDER={settings.provider})"
+    yield Check("provider", True, "; not ".join((chosen, *skipped)))
 
 
 def _broker(settings: Settings) -> Check:

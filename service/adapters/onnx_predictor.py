@@ -121,10 +121,10 @@ def load_predictor(
     skipped: list[str] = []
     smallest = np.zeros((model.contract.size_multiple,) * 3, np.float32)
     for provider in CANDIDATES[options.provider]:
-        if missing := _missing(provider, model.contract):
-            skipped.append(f"{provider}: {missing}")
-            continue
         try:
+            if missing := _missing(provider, model.contract):
+                skipped.append(f"{provider}: {missing}")
+                continue
             session = _session(path, model.contract, provider, options.threads or cpu_limit())
             predictor = OnnxPredictor(session, model, provider, tuple(skipped))
             predictor.predict(smallest)
@@ -143,17 +143,17 @@ def _missing(provider: str, contract: ModelContract) -> str:
         return missing_for_cuda()
     if provider in (OPENVINO_INT8, OPENVINO) and find_spec("openvino") is None:
         return "the package openvino is not installed"
-    if provider == OPENVINO_INT8 and not contract.int8_largest:
-        return "the file is not calibrated for it (`python -m model_export calibrate`)"
     if provider == OPENVINO_INT8 and not has_bfloat16():
         return "this CPU has no bfloat16"
+    if provider == OPENVINO_INT8 and not contract.int8_bounds:
+        return "the file is not calibrated for it (`python -m model_export calibrate`)"
     return ""
 
 
 def _session(path: Path, contract: ModelContract, provider: str, threads: int) -> Session:
     """A session on one provider; raises what its runtime raises where it does not work."""
     if provider == OPENVINO_INT8:
-        return OpenvinoSession(path, threads, contract.int8_largest)
+        return OpenvinoSession(path, threads, contract.int8_bounds)
     if provider == OPENVINO:
         return OpenvinoSession(path, threads)
     return OrtSession(path, provider, threads)

@@ -21,55 +21,55 @@ ACTIVATION_LEVELS = 256
 LARGEST_WEIGHT = 127
 """-128 is not used, so that a weight of 0 stays 0."""
 
-OUTPUT_CHANNEL_AXIS = {"Convolution": 0, "ConvolutionBackpropData": 1}
-"""Of the weights, by the operation's type."""
+HOW = ("strides", "pads_begin", "pads_end", "dilations")
+"""What a convolution's parts have in common with it."""
 
 
 class _Part(NamedTuple):
     """One tensor that a convolution sees, its bound (0: none) and the weights that it meets."""
 
     tensor: Any
-    largest: float
+    bound: float
     weights: Float32Array
 
 
-def quantise(model: Any, largest: Mapping[str, float]) -> None:
+def quantise(model: Any, bounds: Mapping[str, float]) -> None:
     """Let convolutions be computed on int8, in place.
 
-    A convolution of concatenated tensors becomes the sum of one of each: their ranges differ, and
-    one of them may have no bound.
+    A convolution of tensors that are concatenated by channel becomes the sum of one of each: their
+    ranges differ, and one of them may have no bound.
 
     Args:
         model: an ``openvino.Model`` that was read from an ONNX file.
-        largest: by tensor name, where values are cut off, above 0; none of them is below 0. A
-            convolution of a tensor that is not named stays as it is.
+        bounds: by tensor name, where values are cut off, above 0; none of them is below 0. A
+            convolution of a tensor that is not named is left to floating point.
 
     Raises:
         ValueError: a name is of no tensor that a convolution sees.
     """
     found: set[str] = set()
     for node in list(model.get_ordered_ops()):
-        if node.get_type_name() not in OUTPUT_CHANNEL_AXIS:
+        if node.get_type_name() != "Convolution":
             continue
-        parts = list(_parts(node, largest))
-        if any(part.largest for part in parts):
+        parts = list(_parts(node, bounds))
+        if any(part.bound for part in parts):
             _replace(node, parts)
             found.update(name for part in parts for name in part.tensor.get_names())
-    if unknown := set(largest) - found:
+    if unknown := set(bounds) - found:
         raise ValueError(f"no convolution sees {sorted(unknown)[0]}; calibrate the file again")
     model.validate_nodes_and_infer_types()
 
 
-def _parts(node: Any, largest: Mapping[str, float]) -> Iterator[_Part]:
+def _parts(node: Any, bounds: Mapping[str, float]) -> Iterator[_Part]:
     """The tensors that a convolution sees, concatenated ones one by one."""
     seen, weights = node.input_value(0), _weights(node)
     source = seen.get_node()
+    joined = source.get_type_name() == "Concat" and source.get_attributes()["axis"] == 1
     first = 0
-    for tensor in source.input_values() if source.get_type_name() == "Concat" else [seen]:
+    for tensor in source.input_values() if joined else [seen]:
         last = first + tensor.get_partial_shape()[1].get_length()
-        bound = max((largest.get(name, 0.0) for name in tensor.get_names()), default=0.0)
-        own = weights[:, first:last] if source.get_type_name() == "Concat" else weights
-        yield _Part(tensor, bound, np.ascontiguousarray(own))
+        bound = max((bounds.get(name, 0.0) for name in tensor.get_names()), default=0.0)
+        yield _Part(tensor, bound, np.ascontiguousarray(weights[:, first:last]))
         first = last
 
 
@@ -89,22 +89,19 @@ def _replace(node: Any, parts: list[_Part]) -> None:
 
 
 def _convolution(node: Any, part: _Part) -> Any:
-    """The same operation on one part, of int8 where that has a bound."""
+    """The same convolution of one part, on int8 where that has a bound."""
     ops = _operations()
-    kind, tensor, weights = node.get_type_name(), part.tensor, ops.constant(part.weights)
-    if part.largest:
-        top, bottom = (ops.constant(np.float32(bound)) for bound in (part.largest, 0.0))
+    tensor, weights = part.tensor, ops.constant(part.weights)
+    if part.bound:
+        bottom, top = (ops.constant(np.float32(end)) for end in (0.0, part.bound))
         tensor = ops.fake_quantize(tensor, bottom, top, bottom, top, ACTIVATION_LEVELS)
-        weights = _rounded(part.weights, OUTPUT_CHANNEL_AXIS[kind])
-    how = {name: node.get_attributes()[name] for name in ("strides", "pads_begin", "pads_end")}
-    make = ops.convolution if kind == "Convolution" else ops.convolution_backprop_data
-    return make(tensor, weights, dilations=[1, 1, 1], **how)
+        weights = _rounded(part.weights)
+    return ops.convolution(tensor, weights, **{k: node.get_attributes()[k] for k in HOW})
 
 
-def _rounded(weights: Float32Array, axis: int) -> Any:
+def _rounded(weights: Float32Array) -> Any:
     """Weights as integers times a scale for each output channel."""
-    others = tuple(a for a in range(weights.ndim) if a != axis)
-    scale = np.abs(weights).max(axis=others, keepdims=True) / np.float32(LARGEST_WEIGHT)
+    scale = np.abs(weights).max(axis=(1, 2, 3, 4), keepdims=True) / np.float32(LARGEST_WEIGHT)
     scale[scale == 0] = 1
     ops = _operations()
     integers = ops.constant(np.round(weights / scale).astype(np.int8))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -30,26 +30,28 @@ class OpenvinoSession:
     Args:
         path: the file.
         threads: to compute on.
-        int8_largest: see ``ModelContract``; where there are any, those convolutions are computed
+        int8_bounds: see ``ModelContract``; where there are any, those convolutions are computed
             on int8 and the rest in bfloat16, else all in float32.
 
     Raises:
         RuntimeError: OpenVINO cannot read the file.
-        ValueError: ``int8_largest`` names what is not in it.
+        ValueError: ``int8_bounds`` names what is not in it.
     """
 
     _holder: ClassVar[OpenvinoSession | None] = None
 
-    def __init__(self, path: Path, threads: int, int8_largest: Mapping[str, float] = {}) -> None:
+    def __init__(
+        self, path: Path, threads: int, int8_bounds: Sequence[tuple[str, float]] = ()
+    ) -> None:
         self._model = _core().read_model(path)
-        if int8_largest:
-            quantise(self._model, int8_largest)
+        if int8_bounds:
+            quantise(self._model, dict(int8_bounds))
         self._properties = {
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": 1,
             "ENABLE_CPU_PINNING": False,
             # without a hint it is the CPU that chooses, and masks would differ without a word
-            "INFERENCE_PRECISION_HINT": "bf16" if int8_largest else "f32",
+            "INFERENCE_PRECISION_HINT": "bf16" if int8_bounds else "f32",
         }
         self._shape: tuple[int, ...] = ()
         self._request: Any = None

@@ -30,6 +30,8 @@ SERIES_COLUMNS = (
     "provenance.input_sha256",
     "provenance.periosteal_sha256",
     "provenance.endosteal_sha256",
+    "provenance.periosteal_provider",
+    "provenance.endosteal_provider",
     "provenance.stride_z",
     *(f"provenance.options.calibration.{name}" for name in Calibration.model_fields),
 )
@@ -68,7 +70,8 @@ def write_table(results: Iterable[tuple[str, AnalysisReport]], file: TextIO) -> 
 
 def _series_cells(report: AnalysisReport) -> tuple[str, ...]:
     made, options = report.provenance, report.provenance.options
-    networks = {model.role: model.sha256 for model in made.models}
+    networks = {model.role: model for model in made.models}
+    used = [networks.get(role) for role in ("periosteal", "endosteal")]
     calibration = options.calibration if options is not None else None
     values = (
         report.series.series_instance_uid,
@@ -77,8 +80,8 @@ def _series_cells(report: AnalysisReport) -> tuple[str, ...]:
         made.femurct_version,
         made.regions_definition,
         made.input_sha256,
-        networks.get("periosteal"),
-        networks.get("endosteal"),
+        *(network and network.sha256 for network in used),
+        *(network and network.provider for network in used),
         made.stride_z,
         *(getattr(calibration, name, None) for name in Calibration.model_fields),
     )

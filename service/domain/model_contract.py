@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 
 from service.domain.window import WINDOW_DEPTH
 
@@ -51,8 +51,8 @@ class ModelContract(BaseModel):
         git_revision: of the code that exported the file.
         trained_on: one sentence on the data.
         dice_fit: what its doubt near a surface says of its accuracy; None where not known.
-        int8_largest: by name of a tensor that is never below 0, where its values are cut off for
-            convolutions of it on int8; empty where the file was not calibrated.
+        int8_bounds: names of tensors that are never below 0, and where their values are cut off
+            for convolutions of them on int8; empty where the file was not calibrated.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -69,7 +69,7 @@ class ModelContract(BaseModel):
     git_revision: str = ""
     trained_on: str = ""
     dice_fit: DiceFit | None = None
-    int8_largest: dict[str, Annotated[float, Field(gt=0)]] = {}
+    int8_bounds: tuple[tuple[str, PositiveFloat], ...] = ()
 
 
 class ModelFile(BaseModel):

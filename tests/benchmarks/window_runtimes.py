@@ -82,7 +82,7 @@ def runtimes(settings: Settings) -> dict[str, Predict]:
 def best_seconds(
     candidates: dict[str, Predict], window: npt.NDArray[np.float32], rounds: int
 ) -> dict[str, Seconds]:
-    """The least of each over all rounds; one before the first, which plans, is not timed.
+    """The least of each over all rounds; one window before each, which plans, is not timed.
 
     Raises:
         ValueError: two float32 runtimes differ by more than SAME.
@@ -96,6 +96,7 @@ def best_seconds(
     seconds: dict[str, list[Seconds]] = {name: [] for name in candidates}
     for _ in range(rounds):
         for name, predict in candidates.items():
+            predict(window)
             seconds[name].append(seconds_of(lambda run=predict: run(window)))  # type: ignore[misc]
     return {name: Seconds(*map(min, zip(*taken, strict=True))) for name, taken in seconds.items()}
 

@@ -57,6 +57,7 @@ def test_every_femur_of_every_result_is_a_row() -> None:
     assert rows[0]["series.series_instance_uid"] == SERIES_UID
     assert rows[0]["series.slice_spacing_mm"] == "2.0"
     assert rows[0]["provenance.endosteal_sha256"] == "0" * 64
+    assert rows[0]["provenance.endosteal_provider"] == "CPUExecutionProvider"
 
 
 def test_a_number_stands_under_its_place_in_the_report() -> None:
