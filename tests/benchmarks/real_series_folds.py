@@ -37,6 +37,8 @@ from tests.reference_data import DATA
 
 FOLDS = 3
 
+FINE_TUNING: ConfigurationName = "cpu-settle"
+
 PHANTOMS_ONLY = "phantom femurs"
 """How a checkpoint that saw nothing else ends its every count of cases."""
 
@@ -95,11 +97,12 @@ def main(
     out: Annotated[Path, typer.Argument(help="Folder for runs and results.")],
     periosteal: Annotated[Path, typer.Option(help="Run on phantoms alone.")],
     endosteal: Annotated[Path, typer.Option(help="Run on phantoms alone.")],
-    steps: Annotated[int, typer.Option(help="Of fine-tuning, each network.")] = 100,
-    config: Annotated[ConfigurationName, typer.Option(help="Of fine-tuning.")] = "cpu-settle",
+    periosteal_steps: Annotated[int, typer.Option(help="Of its fine-tuning.")] = 100,
+    endosteal_steps: Annotated[int, typer.Option(help="Of its fine-tuning.")] = 100,
 ) -> None:
     """Fine-tune and score each fold."""
     bases: dict[Role, Path] = {"periosteal": periosteal, "endosteal": endosteal}
+    steps: dict[Role, int] = {"periosteal": periosteal_steps, "endosteal": endosteal_steps}
     for base in bases.values():
         require_phantoms_only(base)
     files = [p for p in case_files(cases) if subject_of(p) not in VALIDATION_SERIES]
@@ -107,8 +110,8 @@ def main(
         fold = out / f"fold_{number}"
         sets = CaseSets(tuple(p for p in files if p not in held_out))
         for role, base in bases.items():
-            plan = RunPlan(sets, fold / role, Budget(steps=steps), base)
-            if not train_with_progress(Trainer(named(config, role), plan)):
+            plan = RunPlan(sets, fold / role, Budget(steps=steps[role]), base)
+            if not train_with_progress(Trainer(named(FINE_TUNING, role), plan)):
                 raise typer.Exit(code=1)
             publish(fold / role, fold / f"{role}.onnx")
         if not (fold / "endosteal.csv").exists():
