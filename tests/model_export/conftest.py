@@ -4,8 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from model_export.cases import Kind, TrainingCase
+from model_export.checkpoint import Checkpoint
 from model_export.config import TrainingConfig, cpu
 
 SHAPE = (48, 40, 44)
@@ -18,6 +20,25 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def finished() -> Callable[..., Checkpoint]:
+    """A checkpoint of a run of seven steps that ended with this network."""
+
+    def checkpoint(config: TrainingConfig, network: nn.Module, cases: str) -> Checkpoint:
+        return Checkpoint(
+            configuration=config.model_dump_json(),
+            network=network.state_dict(),
+            optimizer={},
+            step=7,
+            seconds=1.0,
+            norm_frozen=True,
+            finished=True,
+            cases=cases,
+        )
+
+    return checkpoint
 
 
 @pytest.fixture

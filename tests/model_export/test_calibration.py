@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -49,34 +50,19 @@ def test_a_value_that_is_common_is_kept() -> None:
 
 
 @pytest.fixture
-def network(tmp_path: Path, tiny: TrainingConfig) -> Path:
+def network(tmp_path: Path, tiny: TrainingConfig, finished: Callable[..., Checkpoint]) -> Path:
     """A published endosteal network that was not trained."""
     torch.manual_seed(0)
     config = tiny.model_copy(update={"role": "endosteal", "channels": (4, 4, 8, 8, 8)})
-    Checkpoint(
-        configuration=config.model_dump_json(),
-        network=VNet(config.channels).state_dict(),
-        optimizer={},
-        step=1,
-        seconds=1.0,
-        norm_frozen=True,
-        finished=True,
-        cases="2 tubes",
-    ).save(tmp_path / "checkpoint.pt")
+    finished(config, VNet(config.channels), "2 tubes").save(tmp_path / "checkpoint.pt")
     publish(tmp_path, tmp_path / "endosteal.onnx")
     return tmp_path / "endosteal.onnx"
 
 
 @pytest.fixture
-def case(tmp_path: Path) -> Path:
-    """A bar of bone through noise, shorter than a window."""
-    hu = np.random.default_rng(0).normal(0, 50, (48, 64, 64)).astype(np.int16)
-    mask = np.zeros(hu.shape, np.uint8)
-    mask[4:40, 20:40, 24:36] = 1
-    hu[mask > 0] += 900
-    trust = np.full_like(mask, 2)
-    surface = np.argwhere(mask).astype(np.int16)[:10]
-    return TrainingCase("bar_left", "phantom", hu, mask, mask, trust, surface).save(tmp_path)
+def case(tmp_path: Path, make_case: Callable[..., TrainingCase]) -> Path:
+    """Smaller than a window."""
+    return make_case().save(tmp_path)
 
 
 def test_the_head_the_transposed_convolutions_and_what_may_be_negative_are_left_out(

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,12 @@ HU = 500 * torch.randn((1, 1, 32, 32, 32), generator=torch.Generator().manual_se
 
 
 @pytest.fixture(params=["vnet", "unet"])
-def run(tmp_path: Path, tiny: TrainingConfig, request: pytest.FixtureRequest) -> Path:
+def run(
+    tmp_path: Path,
+    tiny: TrainingConfig,
+    finished: Callable[..., Checkpoint],
+    request: pytest.FixtureRequest,
+) -> Path:
     """A checkpoint of either layout whose batch norm does something."""
     config = tiny.model_copy(
         update={"architecture": request.param, "channels": (4, 4, 8, 8, 8), "warmup_share": 0.0}
@@ -31,17 +37,7 @@ def run(tmp_path: Path, tiny: TrainingConfig, request: pytest.FixtureRequest) ->
             module.weight.data.uniform_(0.2, 3.0)
             module.bias.data.uniform_(-1.0, 1.0)
     path = tmp_path / "first.pt"
-    checkpoint = Checkpoint(
-        configuration=config.model_dump_json(),
-        network=network.state_dict(),
-        optimizer={},
-        step=7,
-        seconds=1.0,
-        norm_frozen=True,
-        finished=True,
-        cases="3 annotated real series",
-    )
-    checkpoint.save(path)
+    finished(config, network, "3 annotated real series").save(path)
     return path
 
 

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,23 +18,16 @@ from service.errors import ModelError
 
 
 @pytest.fixture
-def checkpoint(tmp_path: Path, tiny: TrainingConfig) -> Checkpoint:
+def checkpoint(
+    tmp_path: Path, tiny: TrainingConfig, finished: Callable[..., Checkpoint]
+) -> Checkpoint:
     torch.manual_seed(0)
     config = tiny.model_copy(update={"channels": (4, 4, 8, 8, 8)})
     network = VNet(config.channels)
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm3d) and module.running_var is not None:
             module.running_var.uniform_(0.5, 2.0)
-    found = Checkpoint(
-        configuration=config.model_dump_json(),
-        network=network.state_dict(),
-        optimizer={},
-        step=7,
-        seconds=1.0,
-        norm_frozen=True,
-        finished=True,
-        cases="2 tubes",
-    )
+    found = finished(config, network, "2 tubes")
     found.save(tmp_path / "checkpoint.pt")
     return found
 
